@@ -1,0 +1,89 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "capdiff/base/error.h"
+#include "capdiff/base/logging.h"
+#include "capdiff/training/interruption.h"
+#include "capdiff/training/recipe.h"
+#include "capdiff/training/stages.h"
+
+namespace {
+
+constexpr int kFailed = 1;
+constexpr int kWrongUsage = 2;
+
+struct TrainArguments {
+  std::string recipe;
+  std::vector<std::string> overrides;
+  std::vector<std::string> stages;
+  std::optional<int> threads;
+  bool resume = true;
+  bool dump_config = false;
+};
+
+CLI::App* add_train(CLI::App& app, TrainArguments& arguments) {
+  CLI::App* train = app.add_subcommand("train", "Train what a recipe describes");
+  train->add_option("RECIPE", arguments.recipe, "A recipe: recipes/NAME.toml")->required();
+  train->add_option("--set", arguments.overrides, "Override a setting: --set ladic.learning_rate=1e-4")
+      ->type_name("KEY=VALUE")
+      ->take_all()
+      ->expected(1)
+      ->allow_extra_args(false);
+  train->add_option("--stage", arguments.stages, "Run only this stage; may be given again")
+      ->type_name("NAME")
+      ->expected(1)
+      ->take_all()
+      ->allow_extra_args(false);
+  train->add_option("--threads", arguments.threads, "CPU threads (default: what the machine offers)")->type_name("N");
+  train->add_flag("--resume,!--no-resume", arguments.resume,
+                  "Go on where an earlier run stopped (default), or start anew");
+  train->add_flag("--dump-config", arguments.dump_config, "Print the recipe in force and stop");
+  return train;
+}
+
+void run_train(TrainArguments arguments) {
+  if (arguments.threads) arguments.overrides.push_back(fmt::format("threads={}", *arguments.threads));
+  const capdiff::Recipe recipe = capdiff::Recipe::load(arguments.recipe, arguments.overrides);
+  if (arguments.dump_config) {
+    fmt::print("{}", recipe.toml());
+    return;
+  }
+  capdiff::run_recipe(recipe, {.resume = arguments.resume, .only = arguments.stages});
+}
+
+int report(std::string_view message, int exit_code) {
+  fmt::print(stderr, "capdiff-train: {}\n", message);
+  return exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Trains the captioners of capdiff", "capdiff-train");
+  app.set_version_flag("--version", "capdiff-train " CAPDIFF_VERSION);
+  app.require_subcommand(1);
+  TrainArguments arguments;
+  const CLI::App* train = add_train(app, arguments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kWrongUsage;
+  }
+  try {
+    capdiff::set_up_logging();
+    if (train->parsed()) run_train(arguments);
+    return 0;
+  } catch (const capdiff::Interrupted& interrupted) {
+    return report(interrupted.what(), 128 + interrupted.signal());
+  } catch (const capdiff::Error& error) {
+    return report(error.what(), error.code() == capdiff::ErrorCode::usage ? kWrongUsage : kFailed);
+  } catch (const std::exception& error) {
+    return report(error.what(), kFailed);
+  }
+}

@@ -1,0 +1,151 @@
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "apps/capdiff/command.h"
+#include "apps/capdiff/inputs.h"
+#include "apps/capdiff/model_options.h"
+#include "capdiff/base/error.h"
+#include "capdiff/base/files.h"
+#include "capdiff/base/progress.h"
+#include "capdiff/image/decode.h"
+
+namespace capdiff::app {
+namespace {
+
+struct CaptionOptions {
+  ModelOptions model;
+  std::vector<std::string> paths;
+  std::string format = "text";
+  std::string output;
+  bool all = false;
+  bool recursive = false;
+};
+
+constexpr std::size_t kMaxStandardInput = std::size_t{1} << 30;
+
+Image read_standard_input() {
+  std::vector<std::byte> bytes;
+  std::vector<std::byte> chunk(std::size_t{1} << 16);
+  for (;;) {
+    const ssize_t got = ::read(STDIN_FILENO, chunk.data(), chunk.size());
+    if (got < 0) fail(ErrorCode::io, "standard input cannot be read");
+    if (got == 0) break;
+    bytes.insert(bytes.end(), chunk.begin(), chunk.begin() + got);
+    if (bytes.size() > kMaxStandardInput) fail(ErrorCode::unsupported, "standard input is larger than 1 GiB");
+  }
+  return decode(bytes, "standard input");
+}
+
+Image read_input(const Input& input) {
+  if (!input.error.empty()) fail(ErrorCode::invalid_input, "{}", input.error);
+  return input.name == "-" ? read_standard_input() : read_image(input.name);
+}
+
+/// Writes results as they come, to standard output or into a file that appears when everything is done.
+class Results {
+ public:
+  Results(const CaptionOptions& options, const LoadedModel& model, bool bare)
+      : options_(options), model_(model), bare_(bare) {
+    if (!options.output.empty()) file_.emplace(options.output);
+  }
+
+  void add(const std::string& name, const Caption& caption, double seconds) {
+    std::string text;
+    if (options_.format == "jsonl")
+      text = json_line(name, caption, seconds);
+    else if (!options_.all)
+      text = line(name, caption.text);
+    else
+      for (const Candidate& candidate : caption.candidates) text += line(name, candidate.text);
+    if (file_)
+      file_->write(text);
+    else if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+      fail(ErrorCode::io, "standard output cannot be written to");
+  }
+
+  void finish() {
+    if (file_) file_->commit();
+  }
+
+ private:
+  std::string line(const std::string& name, const std::string& text) const {
+    return bare_ ? text + "\n" : fmt::format("{}\t{}\n", name, text);
+  }
+
+  std::string json_line(const std::string& name, const Caption& caption, double seconds) const {
+    nlohmann::ordered_json object{{"path", name}, {"caption", caption.text}};
+    for (const Candidate& candidate : caption.candidates)
+      object["candidates"].push_back({{"text", candidate.text}, {"score", candidate.score}, {"seed", candidate.seed}});
+    object["steps"] = model_.generation.steps;
+    object["guidance"] = model_.generation.guidance;
+    object["model"] = model_.path.string();
+    object["dtype"] = model_.backend->options().compute == DType::bf16 ? "bf16" : "f32";
+    object["seconds"] = seconds;
+    return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  }
+
+  const CaptionOptions& options_;
+  const LoadedModel& model_;
+  bool bare_;
+  std::optional<AtomicFileWriter> file_;
+};
+
+int caption(const CaptionOptions& options) {
+  const std::vector<Input> inputs = expand_inputs(options.paths, options.recursive);
+  LoadedModel model = load_model(options.model);
+  const bool bare = options.paths.size() == 1 && inputs.size() == 1 && inputs[0].name == options.paths[0];
+  Results results(options, model, bare);
+  std::optional<Progress> progress;
+  if (inputs.size() > 1) progress.emplace("captioning", inputs.size());
+
+  std::size_t captioned = 0, failed = 0;
+  const auto batch = static_cast<std::size_t>(options.model.batch);
+  for (std::size_t begin = 0; begin < inputs.size(); begin += batch) {
+    const auto start = std::chrono::steady_clock::now();
+    std::vector<Image> images;
+    std::vector<const Input*> readable;
+    for (std::size_t i = begin; i < std::min(begin + batch, inputs.size()); ++i) {
+      try {
+        images.push_back(read_input(inputs[i]));
+        readable.push_back(&inputs[i]);
+      } catch (const Error& error) {
+        write_to_stderr(fmt::format("capdiff: {}\n", error.what()));
+        ++failed;
+      }
+    }
+    const std::vector<Caption> captions = model.captioner->caption(images, model.generation);
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    for (std::size_t i = 0; i < captions.size(); ++i)
+      results.add(readable[i]->name, captions[i], elapsed.count() / static_cast<double>(captions.size()));
+    captioned += captions.size();
+    if (progress) progress->advance(std::min(batch, inputs.size() - begin));
+  }
+  results.finish();
+  if (failed == 0) return kDone;
+  return captioned == 0 ? kFailed : kSomeFailed;
+}
+
+}  // namespace
+
+void add_caption(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("caption", "Caption pictures: files, folders, or - for standard input");
+  auto options = std::make_shared<CaptionOptions>();
+  command->add_option("PATH", options->paths, "Pictures (JPEG, PNG) and folders of them")->required();
+  add_model_options(*command, options->model);
+  command->add_option("--candidates", options->model.candidates, "Captions drawn for each picture")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1024}));
+  command->add_flag("--all", options->all, "Print every candidate, not only the first");
+  command->add_option("--format", options->format, "What to print")
+      ->check(CLI::IsMember({"text", "jsonl"}))
+      ->capture_default_str();
+  command->add_option("-o,--output", options->output, "Write to FILE instead of standard output")->type_name("FILE");
+  command->add_flag("--recursive", options->recursive, "Look into subfolders");
+  add_configuration(*command, action, [options] { return caption(*options); });
+}
+
+}  // namespace capdiff::app

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace capdiff::app {
+
+/// Exit codes of the command line, a contract.
+enum ExitCode : int { kDone = 0, kFailed = 1, kUsage = 2, kSomeFailed = 3 };
+
+/// What the chosen subcommand does once all options are parsed; returns the exit code.
+using Action = std::function<int()>;
+
+/// Gives a subcommand `--config FILE` and `--dump-config`, and makes it the chosen action when it is on the command line.
+void add_configuration(CLI::App& command, Action& action, Action run);
+
+/// Each adds one subcommand with its options and sets `action` when it is chosen.
+void add_caption(CLI::App& app, Action& action);
+void add_evaluate(CLI::App& app, Action& action);
+void add_info(CLI::App& app, Action& action);
+/// `train` belongs to capdiff-train, which is executed in place of this program.
+void add_train(CLI::App& app, Action& action, int argc, char** argv);
+
+}  // namespace capdiff::app

@@ -1,0 +1,78 @@
+#include <fmt/format.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "apps/capdiff/command.h"
+#include "apps/capdiff/model_options.h"
+#include "capdiff/base/progress.h"
+#include "capdiff/evaluation/report.h"
+#include "capdiff/formats/coco.h"
+#include "capdiff/formats/karpathy.h"
+#include "capdiff/image/decode.h"
+
+namespace capdiff::app {
+namespace {
+
+struct EvaluateOptions {
+  ModelOptions model;
+  std::string dataset;
+  std::string images;
+  std::string split = "test";
+  std::string output;
+  std::int64_t limit = 0;
+  bool json = false;
+};
+
+int evaluate(const EvaluateOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  CaptionDataset dataset = read_karpathy(options.dataset, {options.split});
+  if (options.limit > 0 && dataset.images.size() > static_cast<std::size_t>(options.limit))
+    dataset.images.resize(static_cast<std::size_t>(options.limit));
+  LoadedModel model = load_model(options.model);
+
+  std::vector<CocoResult> results;
+  std::vector<EvaluatedCaption> captions;
+  Progress progress("evaluating", dataset.images.size());
+  // Published evaluations leave photos as they are stored.
+  const DecodeOptions as_stored{.apply_exif_orientation = false};
+  const auto batch = static_cast<std::size_t>(options.model.batch);
+  for (std::size_t begin = 0; begin < dataset.images.size(); begin += batch) {
+    const std::size_t end = std::min(begin + batch, dataset.images.size());
+    std::vector<Image> images;
+    for (std::size_t i = begin; i < end; ++i)
+      images.push_back(read_image(std::filesystem::path(options.images) / dataset.images[i].path, as_stored));
+    const std::vector<Caption> drawn = model.captioner->caption(images, model.generation);
+    for (std::size_t i = begin; i < end; ++i) {
+      const auto& image = dataset.images[i];
+      results.push_back({image.id, drawn[i - begin].text});
+      captions.push_back({std::to_string(image.id), drawn[i - begin].text, image.captions});
+    }
+    progress.advance(end - begin);
+  }
+  if (!options.output.empty()) write_coco_results(options.output, results);
+  EvaluationReport report = score_captions(captions, LowerNoPunctuationTokenizer());
+  report.signature += fmt::format(" | split {} | steps {} | guidance {} | seed {} | {}", options.split,
+                                  model.generation.steps, model.generation.guidance, model.generation.seed,
+                                  model.backend->options().compute == DType::bf16 ? "bf16" : "f32");
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  fmt::print("{}", options.json ? to_json(report).dump(2) + "\n" : to_table(report));
+  return kDone;
+}
+
+}  // namespace
+
+void add_evaluate(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("evaluate", "Caption a split of a data set and score the captions");
+  auto options = std::make_shared<EvaluateOptions>();
+  command->add_option("--dataset", options->dataset, "Karpathy JSON file")->required()->type_name("FILE");
+  command->add_option("--images", options->images, "Folder of its pictures")->required()->type_name("DIR");
+  command->add_option("--split", options->split, "Which pictures")->capture_default_str();
+  command->add_option("--limit", options->limit, "Only the first N pictures of the split (0: all)")->capture_default_str();
+  command->add_option("-o,--output", options->output, "Write the captions as a COCO result file")->type_name("FILE");
+  command->add_flag("--json", options->json, "Print the scores as one JSON object");
+  add_model_options(*command, options->model);
+  add_configuration(*command, action, [options] { return evaluate(*options); });
+}
+
+}  // namespace capdiff::app

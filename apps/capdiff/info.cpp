@@ -1,0 +1,66 @@
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "apps/capdiff/command.h"
+#include "capdiff/base/error.h"
+#include "capdiff/base/hash.h"
+#include "capdiff/formats/safetensors.h"
+
+namespace capdiff::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct InfoOptions {
+  std::string path;
+  bool hash = false;
+  bool json = false;
+};
+
+/// The weight files that an argument stands for.
+std::vector<fs::path> weight_files(const fs::path& path) {
+  if (!fs::exists(path)) fail(ErrorCode::not_found, "{}: no such file or folder", path.string());
+  if (!fs::is_directory(path)) return {path};
+  std::vector<fs::path> files;
+  for (const char* name : {"model.safetensors", "statistics.safetensors"})
+    if (fs::exists(path / name)) files.push_back(path / name);
+  if (files.empty()) fail(ErrorCode::not_found, "{}: no model.safetensors in this folder", path.string());
+  return files;
+}
+
+int info(const InfoOptions& options) {
+  nlohmann::ordered_json tensors = nlohmann::ordered_json::array();
+  std::int64_t elements = 0;
+  for (const fs::path& path : weight_files(options.path)) {
+    const SafetensorsFile file = SafetensorsFile::open(path);
+    for (const auto& [name, entry] : file.entries()) {
+      nlohmann::ordered_json tensor{{"name", name}, {"dtype", name_of(entry.dtype)}, {"shape", entry.shape.sizes()}};
+      if (options.hash) tensor["sha256"] = sha256_hex(file.tensor(name).bytes());
+      elements += entry.shape.numel();
+      tensors.push_back(std::move(tensor));
+    }
+  }
+  if (options.json) {
+    fmt::print("{}\n", nlohmann::ordered_json{{"tensors", tensors}}.dump(2));
+    return kDone;
+  }
+  for (const auto& tensor : tensors)
+    fmt::print("{:<80} {:<5} {}{}\n", tensor["name"].get<std::string>(), tensor["dtype"].get<std::string>(),
+               tensor["shape"].dump(), options.hash ? "  " + tensor["sha256"].get<std::string>() : "");
+  fmt::print("{} tensors, {} elements\n", tensors.size(), elements);
+  return kDone;
+}
+
+}  // namespace
+
+void add_info(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("info", "List the tensors of a model folder or a safetensors file");
+  auto options = std::make_shared<InfoOptions>();
+  command->add_option("PATH", options->path, "Model folder or file")->required();
+  command->add_flag("--hash", options->hash, "SHA-256 of every tensor's bytes");
+  command->add_flag("--json", options->json, "Print one JSON object");
+  add_configuration(*command, action, [options] { return info(*options); });
+}
+
+}  // namespace capdiff::app

@@ -1,0 +1,72 @@
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "apps/capdiff/command.h"
+#include "capdiff/base/error.h"
+#include "capdiff/base/logging.h"
+
+namespace {
+
+using namespace capdiff;
+
+/// Subcommands that the command line promises and this version does not have.
+constexpr const char* kLater[][2] = {
+    {"fill", "Fill the blanks of a sentence about a picture"},
+    {"score", "Score captions against references"},
+    {"tokenize", "Show how text is tokenised"},
+    {"convert", "Convert published checkpoints"},
+    {"verify", "Recompute a folder of golden numbers"},
+    {"bench", "Measure speed"},
+    {"serve", "Serve captions over HTTP"},
+    {"launch", "Start several training processes"},
+};
+
+int run(int argc, char** argv) {
+  CLI::App app{"Captions images by diffusion.", "capdiff"};
+  app.set_version_flag("--version", "capdiff " CAPDIFF_VERSION);
+  app.require_subcommand(1);
+  app.failure_message([](const CLI::App* failed, const CLI::Error& error) {
+    return fmt::format("capdiff: {}\nRun '{} --help' for what is possible.\n", error.what(),
+                       failed->get_parent() ? "capdiff " + failed->get_name() : "capdiff");
+  });
+
+  app::Action action;
+  app::add_caption(app, action);
+  app::add_evaluate(app, action);
+  app::add_train(app, action, argc, argv);
+  app::add_info(app, action);
+  for (const auto& [name, description] : kLater) {
+    CLI::App* command = app.add_subcommand(name, fmt::format("{} (not yet)", description));
+    command->allow_extras();
+    command->callback([&action, name = name] {
+      action = [name] {
+        fmt::print(stderr, "capdiff: '{}' is not there yet\n", name);
+        return static_cast<int>(app::kUsage);
+      };
+    });
+  }
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? app::kDone : app::kUsage;
+  }
+  return action();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    set_up_logging();
+    return run(argc, argv);
+  } catch (const Error& error) {
+    fmt::print(stderr, "capdiff: {}\n", error.what());
+    return error.code() == ErrorCode::usage ? app::kUsage : app::kFailed;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "capdiff: unexpected failure: {}\n", error.what());
+    return app::kFailed;
+  }
+}

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "capdiff/backends/backend.h"
+
+namespace capdiff::onednn {
+
+/// 64-byte aligned memory, reused: activations of a model have the same few sizes in every step, and fresh pages from
+/// the operating system cost more than most operations. May be used from several threads; buffers may outlive the pool.
+class BufferPool : public std::enable_shared_from_this<BufferPool> {
+ public:
+  BufferPool() = default;
+  ~BufferPool();
+  BufferPool(const BufferPool&) = delete;
+  BufferPool& operator=(const BufferPool&) = delete;
+
+  /// Uninitialised memory that comes back to the pool with its last owner. Throws `Error(io)` when there is none.
+  std::shared_ptr<std::byte> allocate(std::size_t bytes);
+
+ private:
+  void release(std::byte* memory, std::size_t bytes);
+
+  std::mutex mutex_;
+  std::multimap<std::size_t, std::byte*> free_;
+  std::size_t free_bytes_ = 0;
+};
+
+/// Elements of a Value: all of `owner`'s memory or a part of it.
+struct Buffer final : Value::Storage {
+  Buffer(std::shared_ptr<const void> memory_owner, const std::byte* first)
+      : owner(std::move(memory_owner)), bytes(first) {}
+
+  std::shared_ptr<const void> owner;
+  const std::byte* bytes;
+};
+
+/// Size of a tensor in bytes; throws `Error(io)` where it overflows.
+std::size_t checked_bytes(const Shape& shape, std::size_t element_size);
+
+inline const Buffer& buffer_of(const Value& value) {
+  return static_cast<const Buffer&>(*value.storage());
+}
+
+template <class T>
+const T* data_of(const Value& value) {
+  return reinterpret_cast<const T*>(buffer_of(value).bytes);
+}
+
+}  // namespace capdiff::onednn

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <oneapi/dnnl/dnnl.hpp>
+#include <vector>
+
+#include "capdiff/backends/backend.h"
+
+namespace capdiff::onednn {
+
+/// True for oneDNN 3 and later, which create primitives without operation descriptors.
+#define CAPDIFF_DNNL_V3 (DNNL_VERSION_MAJOR >= 3)
+
+/// The CPU, created on first use.
+const dnnl::engine& cpu();
+
+/// bf16 or f32, as oneDNN names them.
+dnnl::memory::data_type dnnl_type(DType dtype);
+
+/// Appends an activation to be applied to what a primitive computed.
+void append_activation(dnnl::post_ops& post_ops, Activation activation);
+
+/// Attributes with these post-operations and a scratchpad that the caller provides, so that one primitive may run on
+/// several threads at once.
+dnnl::primitive_attr attributes(const dnnl::post_ops& post_ops);
+
+/// Describes memory at `data`; oneDNN takes constants through the same type.
+dnnl::memory wrap(const dnnl::memory::desc& desc, const void* data);
+
+/// A copy of `source` in another layout or element type.
+dnnl::memory reordered(const dnnl::memory& source, const dnnl::memory::desc& target);
+
+/// One argument of a primitive.
+struct Argument {
+  int id;
+  dnnl::memory memory;
+};
+
+/// Runs a primitive on the calling thread's stream and with the calling thread's scratch memory.
+void execute(const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad, std::vector<Argument> arguments);
+
+}  // namespace capdiff::onednn

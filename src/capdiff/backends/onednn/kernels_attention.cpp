@@ -1,0 +1,109 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "capdiff/backends/onednn/kernels.h"
+#include "capdiff/backends/onednn/simd.h"
+
+namespace capdiff::onednn {
+namespace {
+
+/// Six rows of sums in vectors of sixteen fit the registers of AVX2 (12 of 16) and of AVX-512.
+constexpr std::int64_t kRows = 6;
+constexpr std::int64_t kLanes = 16;
+using Vector [[gnu::vector_size(kLanes * sizeof(float)), gnu::aligned(4), gnu::may_alias]] = float;
+
+constexpr std::int64_t padded(std::int64_t n) {
+  return (n + kLanes - 1) / kLanes * kLanes;
+}
+
+constexpr float kMasked = std::numeric_limits<float>::lowest();
+
+/// c [kRows, n] = a [kRows, depth] · b [depth, n], where n is a multiple of kLanes. The order of summation of an
+/// element depends on depth alone.
+CAPDIFF_SIMD_CLONES void multiply_block(const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride,
+                                        std::int64_t depth, float* c, std::int64_t c_stride, std::int64_t n) {
+  for (std::int64_t j = 0; j < n; j += kLanes) {
+    Vector sums[kRows] = {};
+    for (std::int64_t p = 0; p < depth; ++p) {
+      const Vector row = *reinterpret_cast<const Vector*>(b + p * b_stride + j);
+#pragma GCC unroll 6
+      for (std::int64_t r = 0; r < kRows; ++r) sums[r] += a[r * a_stride + p] * row;
+    }
+#pragma GCC unroll 6
+    for (std::int64_t r = 0; r < kRows; ++r) *reinterpret_cast<Vector*>(c + r * c_stride + j) = sums[r];
+  }
+}
+
+/// Turns scores into exp(score − max) in place, and 0 where they are kMasked; returns 1 / their sum, or 0 for no keys.
+CAPDIFF_SIMD_CLONES float exponentials(float* scores, std::int64_t n) {
+  float highest = kMasked;
+#pragma omp simd reduction(max : highest)
+  for (std::int64_t j = 0; j < n; ++j) highest = scores[j] > highest ? scores[j] : highest;
+  float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+  for (std::int64_t j = 0; j < n; ++j) {
+    const float exponential = exp_simd(scores[j] - highest);
+    scores[j] = scores[j] == kMasked ? 0.0f : exponential;
+    sum += scores[j];
+  }
+  return sum == 0.0f ? 0.0f : 1.0f / sum;
+}
+
+}  // namespace
+
+void PackedKeys::pack(const AttentionHead& head) {
+  const std::int64_t key_stride = padded(head.keys);
+  const std::int64_t value_stride = padded(head.value_width);
+  keys_.assign(static_cast<std::size_t>(head.width * key_stride), 0.0f);
+  values_.assign(static_cast<std::size_t>(head.keys * value_stride), 0.0f);
+  // Sixteen keys at a time, so that what is written is whole cache lines.
+  for (std::int64_t first = 0; first < head.keys; first += kLanes) {
+    const std::int64_t count = std::min(kLanes, head.keys - first);
+    for (std::int64_t i = 0; i < head.width; ++i)
+      for (std::int64_t j = 0; j < count; ++j)
+        keys_[static_cast<std::size_t>(i * key_stride + first + j)] = head.k[(first + j) * head.k_stride + i];
+  }
+  for (std::int64_t j = 0; j < head.keys; ++j)
+    std::copy_n(head.v + j * head.v_stride, head.value_width, values_.data() + j * value_stride);
+}
+
+void PackedKeys::attend(const AttentionHead& head) {
+  const std::int64_t key_stride = padded(head.keys);
+  const std::int64_t value_stride = padded(head.value_width);
+  block_.resize(static_cast<std::size_t>(kRows * (head.width + key_stride + value_stride)));
+  float* const queries = block_.data();
+  float* const scores = queries + kRows * head.width;
+  float* const sums = scores + kRows * key_stride;
+  const float scale = 1.0f / std::sqrt(static_cast<float>(head.width));
+
+  for (std::int64_t first = 0; first < head.queries; first += kRows) {
+    const std::int64_t rows = std::min(kRows, head.queries - first);
+    for (std::int64_t r = 0; r < kRows; ++r)
+      for (std::int64_t i = 0; i < head.width; ++i)
+        queries[r * head.width + i] = r < rows ? head.q[(first + r) * head.q_stride + i] * scale : 0.0f;
+
+    // No query of a causal block sees beyond its last row.
+    const std::int64_t seen = head.causal ? std::min(head.keys, head.first_query + first + rows) : head.keys;
+    const std::int64_t seen_padded = padded(seen);
+    multiply_block(queries, head.width, keys_.data(), key_stride, head.width, scores, key_stride, seen_padded);
+
+    float inverse[kRows] = {};
+    for (std::int64_t r = 0; r < rows; ++r) {
+      float* const row = scores + r * key_stride;
+      const std::int64_t visible = head.causal ? std::min(head.keys, head.first_query + first + r + 1) : head.keys;
+      if (head.key_mask)
+        for (std::int64_t j = 0; j < visible; ++j) row[j] = head.key_mask[j] != 0.0f ? row[j] : kMasked;
+      std::fill(row + visible, row + seen_padded, kMasked);
+      inverse[r] = exponentials(row, seen_padded);
+    }
+
+    multiply_block(scores, key_stride, values_.data(), value_stride, seen, sums, value_stride, value_stride);
+    for (std::int64_t r = 0; r < rows; ++r)
+      for (std::int64_t i = 0; i < head.value_width; ++i)
+        head.y[(first + r) * head.y_stride + i] = sums[r * value_stride + i] * inverse[r];
+  }
+}
+
+}  // namespace capdiff::onednn

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "capdiff/backends/onednn/dnnl_conv.h"
+#include "capdiff/backends/onednn/dnnl_matmul.h"
+#include "capdiff/tensor/host_tensor.h"
+
+namespace capdiff::onednn {
+
+/// What `bind_linear` makes.
+struct LinearLayer final : Packed::Storage {
+  std::shared_ptr<const MatmulWeights> weights;
+  std::optional<HostTensor> bias;  // f32 [out]
+};
+
+/// What `bind_conv2d` makes.
+struct ConvLayer final : Packed::Storage {
+  ConvLayer(HostTensor weight, std::optional<HostTensor> bias, std::int64_t group_count)
+      : weights(std::move(weight), std::move(bias)), groups(group_count) {}
+
+  ConvWeights weights;
+  std::int64_t groups;
+};
+
+}  // namespace capdiff::onednn

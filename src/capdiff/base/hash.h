@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+namespace capdiff {
+
+/// SHA-256 in lower-case hexadecimal: for checksums that people compare.
+std::string sha256_hex(std::span<const std::byte> bytes);
+
+/// XXH3 of 64 bits, seed 0: fast and stable, for identifying content, not for security.
+std::uint64_t xxh3_64(std::span<const std::byte> bytes);
+
+}  // namespace capdiff

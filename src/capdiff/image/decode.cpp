@@ -1,0 +1,83 @@
+#include "capdiff/image/decode.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "capdiff/base/error.h"
+#include "capdiff/base/files.h"
+#include "capdiff/image/codecs.h"
+
+namespace capdiff {
+namespace {
+
+constexpr std::size_t kMaxFileBytes = std::size_t{1} << 30;
+
+/// Beyond any camera; keeps what is proportional to a side (row tables, filter weights) small.
+constexpr std::uint64_t kMaxSide = 1'000'000;
+
+/// The first bytes that tell file formats apart, at an offset from the beginning.
+struct Magic {
+  std::size_t offset;
+  std::string_view bytes;
+  std::string_view format;
+
+  bool matches(std::string_view content) const {
+    return content.size() >= offset && content.substr(offset).starts_with(bytes);
+  }
+};
+
+constexpr Magic kJpeg{0, "\xff\xd8\xff", "JPEG"};
+constexpr Magic kPng{0, "\x89PNG\r\n\x1a\n", "PNG"};
+constexpr Magic kForeign[] = {
+    {0, "GIF8", "GIF image"},           {8, "WEBP", "WebP image"},          {0, "BM", "BMP image"},
+    {0, {"II\x2a\0", 4}, "TIFF image"}, {0, {"MM\0\x2a", 4}, "TIFF image"}, {4, "ftyp", "HEIF, AVIF or video file"},
+    {0, "%PDF", "PDF document"},        {0, "PK\x03\x04", "ZIP archive"},   {0, "\x1f\x8b", "gzip file"},
+};
+
+/// A guess for error messages; downloads that failed are most often text.
+std::string_view describe(std::string_view content) {
+  for (const Magic& magic : kForeign)
+    if (magic.matches(content)) return magic.format;
+  const std::string_view head = content.substr(0, 512);
+  const bool text = std::none_of(head.begin(), head.end(), [](unsigned char c) {
+    return (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f;
+  });
+  return text ? "text file" : "file of unknown format";
+}
+
+}  // namespace
+
+namespace codecs {
+
+void check_size(std::uint64_t width, std::uint64_t height, std::string_view name, std::uint64_t max_pixels) {
+  if (width > kMaxSide || height > kMaxSide)
+    fail(ErrorCode::unsupported, "{}: {} x {} pixels are more than the limit of {} pixels a side", name, width, height,
+         kMaxSide);
+  if (width * height > max_pixels)
+    fail(ErrorCode::unsupported, "{}: {} x {} pixels are more than the limit of {} pixels", name, width, height,
+         max_pixels);
+}
+
+}  // namespace codecs
+
+Image decode(std::span<const std::byte> bytes, std::string_view name, const DecodeOptions& options) {
+  if (bytes.empty()) fail(ErrorCode::invalid_input, "{}: is empty, expected a JPEG or PNG image", name);
+  const std::string_view content(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  codecs::Decoded decoded;
+  if (kJpeg.matches(content))
+    decoded = codecs::decode_jpeg(bytes, name, options.max_pixels);
+  else if (kPng.matches(content))
+    decoded = codecs::decode_png(bytes, name, options.max_pixels);
+  else
+    fail(ErrorCode::invalid_input, "{}: not a JPEG or PNG image (looks like a {})", name, describe(content));
+  if (!options.apply_exif_orientation) return std::move(decoded.image);
+  return turn_upright(std::move(decoded.image), decoded.orientation);
+}
+
+Image read_image(const std::filesystem::path& path, const DecodeOptions& options) {
+  const std::vector<std::byte> bytes = read_file(path, kMaxFileBytes);
+  return decode(bytes, path.string(), options);
+}
+
+}  // namespace capdiff

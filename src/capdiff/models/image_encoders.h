@@ -1,0 +1,22 @@
+#pragma once
+
+#include <memory>
+#include <variant>
+
+#include "capdiff/formats/json_reader.h"
+#include "capdiff/models/conv_vit.h"
+#include "capdiff/models/vision_transformer.h"
+
+namespace capdiff {
+
+/// Any of the image encoders; in configurations `{"type": "vit" | "conv-vit", …sizes}`.
+using ImageEncoderConfig = std::variant<VisionTransformerConfig, ConvVitConfig>;
+
+ImageEncoderConfig image_encoder_config(const JsonReader& json);
+nlohmann::json to_json(const ImageEncoderConfig& config);
+std::int64_t image_size(const ImageEncoderConfig& config);
+std::int64_t token_width(const ImageEncoderConfig& config);
+
+std::unique_ptr<ImageEncoder> make_image_encoder(Backend& backend, const Scope& scope, const ImageEncoderConfig& config);
+
+}  // namespace capdiff

@@ -1,0 +1,87 @@
+#include "capdiff/models/ladic_denoiser.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cmath>
+
+#include "capdiff/base/error.h"
+
+namespace capdiff {
+
+Condition Condition::gather(Backend& backend, const Value& indices) const {
+  Condition gathered{indices.shape()[0], {}};
+  for (const KeyValue& layer : layers)
+    gathered.layers.push_back({backend.gather(layer.key, indices), backend.gather(layer.value, indices)});
+  return gathered;
+}
+
+LadicDenoiser::LadicDenoiser(Backend& backend, const Scope& scope, const LadicDenoiserConfig& config)
+    : backend_(&backend),
+      config_(config),
+      time_table_(backend.upload(time_embedding_table(config.time_steps, config.hidden))) {
+  const Scope diffuser = scope / "diffuser";
+  const Scope embeddings = diffuser / "embeddings";
+  if (config.time_layer_norm) time_norm_ = LayerNorm(backend, scope / "time_layer_norm", config.hidden, config.eps);
+  position_ = Embedding(backend, embeddings / "position_embeddings", config.max_position, config.hidden);
+  embedding_norm_ = LayerNorm(backend, embeddings / "LayerNorm", config.hidden, config.eps);
+  if (projects()) {
+    input_projection_ = Linear(backend, diffuser / "input_projection", 2 * config.latent, config.hidden);
+    output_projection_ = Linear(backend, diffuser / "output_projection", config.hidden, config.latent);
+  }
+  for (std::int64_t i = 0; i < config.layers; ++i)
+    layers_.emplace_back(backend, diffuser / "encoder" / "layer" / i,
+                         PostNormBlockConfig{config.hidden, config.heads, config.intermediate, config.eps,
+                                             config.dropout, config.encoder_width});
+}
+
+Condition LadicDenoiser::condition(const Value& image_tokens) const {
+  Condition condition{image_tokens.shape()[0], {}};
+  for (const PostNormBlock& layer : layers_) condition.layers.push_back(layer.cross_key_value(image_tokens));
+  return condition;
+}
+
+Value LadicDenoiser::operator()(const Value& x_t, const Value& self_condition, const Value& t,
+                                std::span<const ConditionedRows> parts, const Probe& probe) const {
+  Backend& b = *backend_;
+  const std::int64_t batch = x_t.shape()[0], length = x_t.shape()[1];
+  if (length > config_.max_position)
+    fail(ErrorCode::usage, "captions of {} positions do not fit: this model has {}", length, config_.max_position);
+
+  Value x = b.concat(std::array{x_t, self_condition}, 2);
+  if (projects()) x = input_projection_(x);
+  Value time = b.embedding(time_table_, t);
+  if (config_.time_layer_norm) time = time_norm_(time);
+  const Value time_and_position =
+      b.add(b.reshape(time, {batch, 1, config_.hidden}), position_.rows(length));
+  x = b.dropout(embedding_norm_(x, time_and_position), config_.dropout);
+  if (probe) probe("emb", x);
+
+  std::vector<CrossSegment> segments(parts.size());
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    for (std::size_t s = 0; s < parts.size(); ++s)
+      segments[s] = {parts[s].rows, &parts[s].condition->layers[i]};
+    x = layers_[i](x, {}, segments);
+    if (probe) probe(fmt::format("layer.{}", i), x);
+  }
+  return projects() ? output_projection_(x) : b.slice(x, 2, 0, config_.latent);
+}
+
+HostTensor time_embedding_table(std::int64_t steps, std::int64_t width) {
+  HostTensor table(DType::f32, {steps, width});
+  auto out = table.mutable_values<float>();
+  const float scale = static_cast<float>(-std::log(10000.0) / static_cast<double>(width));
+  for (std::int64_t k = 0; 2 * k < width; ++k) {
+    const float exponent = static_cast<float>(2 * k) * scale;
+    const float omega = static_cast<float>(std::exp(static_cast<double>(exponent)));
+    for (std::int64_t t = 0; t < steps; ++t) {
+      const double phase = static_cast<float>(t) * omega;
+      const std::size_t at = static_cast<std::size_t>(t * width + 2 * k);
+      out[at] = static_cast<float>(std::sin(phase));
+      if (2 * k + 1 < width) out[at + 1] = static_cast<float>(std::cos(phase));
+    }
+  }
+  return table;
+}
+
+}  // namespace capdiff

@@ -1,0 +1,32 @@
+#include "capdiff/nn/layers.h"
+
+namespace capdiff {
+
+Linear::Linear(Backend& backend, const Scope& scope, std::int64_t in, std::int64_t out, Init init) : backend_(&backend) {
+  const Parameter weight = scope.get("weight", {out, in}, init);
+  const Parameter bias = scope.get("bias", {out}, Init::zeros());
+  packed_ = backend.bind_linear({&weight, 1}, {&bias, 1});
+}
+
+Linear Linear::fused(Backend& backend, const std::vector<Scope>& scopes, std::int64_t in, std::int64_t out_each) {
+  std::vector<Parameter> weights, biases;
+  for (const Scope& scope : scopes) {
+    weights.push_back(scope.get("weight", {out_each, in}, Init::normal(kInitStd)));
+    biases.push_back(scope.get("bias", {out_each}, Init::zeros()));
+  }
+  Linear linear;
+  linear.backend_ = &backend;
+  linear.packed_ = backend.bind_linear(weights, biases);
+  return linear;
+}
+
+LayerNorm::LayerNorm(Backend& backend, const Scope& scope, std::int64_t width, float eps)
+    : backend_(&backend),
+      gamma_(backend.bind(scope.get("weight", {width}, Init::ones()))),
+      beta_(backend.bind(scope.get("bias", {width}, Init::zeros()))),
+      eps_(eps) {}
+
+Embedding::Embedding(Backend& backend, const Scope& scope, std::int64_t entries, std::int64_t width)
+    : backend_(&backend), table_(backend.bind(scope.get("weight", {entries, width}, Init::normal(kInitStd)))) {}
+
+}  // namespace capdiff

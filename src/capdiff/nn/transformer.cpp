@@ -1,0 +1,86 @@
+#include "capdiff/nn/transformer.h"
+
+#include "capdiff/base/error.h"
+
+namespace capdiff {
+namespace {
+
+/// Attention whose queries, keys and values stand side by side in `qkv` [B, L, 3 width].
+Value self_attention(Backend& backend, const Value& qkv, std::int64_t width, const AttentionOptions& options) {
+  const Value q = backend.slice(qkv, -1, 0, width);
+  const Value k = backend.slice(qkv, -1, width, 2 * width);
+  const Value v = backend.slice(qkv, -1, 2 * width, 3 * width);
+  return backend.attention(q, k, v, options);
+}
+
+}  // namespace
+
+PostNormBlock::PostNormBlock(Backend& backend, const Scope& scope, const PostNormBlockConfig& config)
+    : backend_(&backend), config_(config) {
+  const std::int64_t width = config.width;
+  const Scope self = scope / "attention" / "self";
+  qkv_ = Linear::fused(backend, {self / "query", self / "key", self / "value"}, width, width);
+  attention_output_ = Linear(backend, scope / "attention" / "output" / "dense", width, width);
+  attention_norm_ = LayerNorm(backend, scope / "attention" / "output" / "LayerNorm", width, config.eps);
+  if (config.cross_width > 0) {
+    const Scope cross = scope / "crossattention" / "self";
+    cross_query_ = Linear(backend, cross / "query", width, width);
+    cross_key_value_ = Linear::fused(backend, {cross / "key", cross / "value"}, config.cross_width, width);
+    cross_output_ = Linear(backend, scope / "crossattention" / "output" / "dense", width, width);
+    cross_norm_ = LayerNorm(backend, scope / "crossattention" / "output" / "LayerNorm", width, config.eps);
+  }
+  intermediate_ = Linear(backend, scope / "intermediate" / "dense", width, config.intermediate);
+  output_ = Linear(backend, scope / "output" / "dense", config.intermediate, width);
+  output_norm_ = LayerNorm(backend, scope / "output" / "LayerNorm", width, config.eps);
+}
+
+Value PostNormBlock::operator()(const Value& x, const Value& key_mask, std::span<const CrossSegment> cross) const {
+  const float p = config_.dropout;
+  const Value context = self_attention(*backend_, qkv_(x), config_.width,
+                                       {.heads = config_.heads, .key_mask = key_mask, .causal = false, .dropout = p});
+  Value hidden = attention_norm_(backend_->dropout(attention_output_(context), p), x);
+  if (config_.cross_width > 0)
+    hidden = cross_norm_(backend_->dropout(cross_output_(cross_attention(hidden, cross)), p), hidden);
+  const Value inner = intermediate_(hidden, Activation::gelu);
+  return output_norm_(backend_->dropout(output_(inner), p), hidden);
+}
+
+KeyValue PostNormBlock::cross_key_value(const Value& tokens) const {
+  const Value both = cross_key_value_(tokens);
+  return {backend_->slice(both, -1, 0, config_.width), backend_->slice(both, -1, config_.width, 2 * config_.width)};
+}
+
+Value PostNormBlock::cross_attention(const Value& x, std::span<const CrossSegment> cross) const {
+  const Value query = cross_query_(x);
+  std::vector<Value> parts;
+  std::int64_t begin = 0;
+  for (const CrossSegment& segment : cross) {
+    const Value q = cross.size() == 1 ? query : backend_->slice(query, 0, begin, begin + segment.rows);
+    parts.push_back(backend_->attention(q, segment.key_value->key, segment.key_value->value,
+                                        {.heads = config_.heads, .key_mask = {}, .causal = false,
+                                         .dropout = config_.dropout}));
+    begin += segment.rows;
+  }
+  if (begin != x.shape()[0])
+    fail(ErrorCode::internal, "[cross_attention] the condition serves {} rows of a batch of {}", begin, x.shape()[0]);
+  return parts.size() == 1 ? parts.front() : backend_->concat(parts, 0);
+}
+
+PreNormBlock::PreNormBlock(Backend& backend, const Scope& scope, const PreNormBlockConfig& config)
+    : backend_(&backend),
+      config_(config),
+      norm1_(backend, scope / "norm1", config.width, config.eps),
+      norm2_(backend, scope / "norm2", config.width, config.eps),
+      qkv_(backend, scope / "attn" / "qkv", config.width, 3 * config.width),
+      proj_(backend, scope / "attn" / "proj", config.width, config.width),
+      fc1_(backend, scope / "mlp" / "fc1", config.width, config.mlp),
+      fc2_(backend, scope / "mlp" / "fc2", config.mlp, config.width) {}
+
+Value PreNormBlock::operator()(const Value& x) const {
+  const Value context = self_attention(*backend_, qkv_(norm1_(x)), config_.width,
+                                       {.heads = config_.heads, .key_mask = {}, .causal = false, .dropout = 0.0f});
+  const Value attended = proj_(context, Activation::none, x);
+  return fc2_(fc1_(norm2_(attended), config_.activation), Activation::none, attended);
+}
+
+}  // namespace capdiff

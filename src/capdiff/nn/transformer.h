@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "capdiff/nn/layers.h"
+
+namespace capdiff {
+
+/// Keys and values of one cross-attention layer, [B, N, width] each: computed once per image.
+struct KeyValue {
+  Value key, value;
+};
+
+/// One run of rows of a batch that share a source of keys and values. With guidance the batch holds the conditional rows
+/// first and the unconditional rows behind them; each part has its own KeyValue.
+struct CrossSegment {
+  std::int64_t rows = 0;  ///< rows of the batch that this segment serves
+  const KeyValue* key_value = nullptr;
+};
+
+struct PostNormBlockConfig {
+  std::int64_t width = 768;
+  std::int64_t heads = 12;
+  std::int64_t intermediate = 3072;
+  float eps = 1e-12f;
+  float dropout = 0.0f;             ///< on probabilities and on each sub-layer's output, while training
+  std::int64_t cross_width = 0;     ///< width of the tokens attended to; 0 leaves cross-attention out
+};
+
+/// A BERT layer: self-attention, optional cross-attention, feed-forward, each followed by LN(x + ·). Parameter names are
+/// BERT's: `attention.self.query`, `attention.output.LayerNorm`, `crossattention.…`, `intermediate.dense`, `output.dense`.
+class PostNormBlock {
+ public:
+  PostNormBlock(Backend& backend, const Scope& scope, const PostNormBlockConfig& config);
+
+  /// x [B, L, width]; key_mask as in AttentionOptions, may be empty; `cross` must be empty without cross-attention, and
+  /// its rows must add up to B with it.
+  Value operator()(const Value& x, const Value& key_mask, std::span<const CrossSegment> cross = {}) const;
+
+  /// Keys and values of tokens [B, N, cross_width].
+  KeyValue cross_key_value(const Value& tokens) const;
+
+ private:
+  Value cross_attention(const Value& x, std::span<const CrossSegment> cross) const;
+
+  Backend* backend_;
+  PostNormBlockConfig config_;
+  Linear qkv_, attention_output_;
+  LayerNorm attention_norm_;
+  Linear cross_query_, cross_key_value_, cross_output_;
+  LayerNorm cross_norm_;
+  Linear intermediate_, output_;
+  LayerNorm output_norm_;
+};
+
+struct PreNormBlockConfig {
+  std::int64_t width = 768;
+  std::int64_t heads = 12;
+  std::int64_t mlp = 3072;
+  float eps = 1e-6f;
+  Activation activation = Activation::gelu;
+};
+
+/// A ViT block: x += proj(attention(LN1(x))); x += fc2(gelu(fc1(LN2(x)))). Parameter names are timm's: `norm1`,
+/// `attn.qkv`, `attn.proj`, `norm2`, `mlp.fc1`, `mlp.fc2`.
+class PreNormBlock {
+ public:
+  PreNormBlock(Backend& backend, const Scope& scope, const PreNormBlockConfig& config);
+
+  /// x [B, N, width] → [B, N, width]
+  Value operator()(const Value& x) const;
+
+ private:
+  Backend* backend_;
+  PreNormBlockConfig config_;
+  LayerNorm norm1_, norm2_;
+  Linear qkv_, proj_, fc1_, fc2_;
+};
+
+}  // namespace capdiff

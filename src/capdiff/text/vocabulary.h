@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace capdiff {
+
+/// Lets string-keyed hash tables be searched with a `string_view`.
+struct StringHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+};
+
+/// Ids of tokens by their text.
+using TokenIds = std::unordered_map<std::string, std::int64_t, StringHash, std::equal_to<>>;
+
+/// A WordPiece vocabulary: token i stands in line i (from 0) of `vocab.txt`. Pieces that continue a word begin with
+/// "##". The ids of the special tokens and of the full stop, LaDiC's filler, are looked up by name and differ between
+/// vocabularies.
+class Vocabulary {
+ public:
+  /// `tokens` in id order; `origin` names their source in errors. Throws Error(invalid_model) where there are none, one
+  /// is empty or occurs twice, or one of [PAD] [UNK] [CLS] [SEP] [MASK] and "." is missing.
+  Vocabulary(std::vector<std::string> tokens, std::string_view origin);
+
+  /// Tokens from the text of a `vocab.txt`, one a line; a carriage return before the line break is not part of a token.
+  static Vocabulary parse(std::string_view text, std::string_view origin);
+
+  /// Reads `vocab.txt`. Throws as the constructor and `read_text`; files over 16 MiB are refused.
+  static Vocabulary load(const std::filesystem::path& path);
+
+  /// Writes `vocab.txt`, atomically.
+  void save(const std::filesystem::path& path) const;
+
+  std::int64_t size() const { return static_cast<std::int64_t>(tokens_.size()); }
+  const std::vector<std::string>& tokens() const { return tokens_; }
+  /// Throws Error(invalid_input) for an id outside [0, size).
+  const std::string& token(std::int64_t id) const;
+  std::optional<std::int64_t> find(std::string_view token) const;
+
+  std::int64_t pad() const { return pad_; }
+  std::int64_t unk() const { return unk_; }
+  std::int64_t cls() const { return cls_; }
+  std::int64_t sep() const { return sep_; }
+  std::int64_t mask() const { return mask_; }
+  /// The full stop ".".
+  std::int64_t dot() const { return dot_; }
+
+ private:
+  std::vector<std::string> tokens_;
+  TokenIds ids_;
+  std::int64_t pad_, unk_, cls_, sep_, mask_, dot_;
+};
+
+}  // namespace capdiff

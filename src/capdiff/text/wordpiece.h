@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "capdiff/text/vocabulary.h"
+
+namespace capdiff {
+
+/// A text as a model reads it, both of the requested length L.
+struct EncodedText {
+  std::vector<std::int64_t> ids;             ///< [L]: [CLS] pieces [SEP] [PAD]…
+  std::vector<std::uint8_t> attention_mask;  ///< [L]: 1 from [CLS] to [SEP], 0 on [PAD]
+};
+
+/// BERT's uncased WordPiece tokeniser. The five special tokens are recognised wherever their text occurs, in capitals
+/// as they are written; everything else goes through `split_words`, and each word is cut from the left into the longest
+/// pieces of the vocabulary. A word that cannot be cut completely, or is longer than `kMaxWordCodePoints`, is [UNK].
+class WordPieceTokenizer {
+ public:
+  explicit WordPieceTokenizer(Vocabulary vocabulary);
+
+  const Vocabulary& vocabulary() const { return vocabulary_; }
+
+  /// The pieces of `text`, without [CLS] and [SEP].
+  std::vector<std::string> tokenize(std::string_view text) const;
+  std::vector<std::int64_t> tokenize_to_ids(std::string_view text) const;
+
+  /// [CLS] pieces [SEP], padded with [PAD] or with its last pieces cut off to exactly `length`, which must be at
+  /// least 2.
+  EncodedText encode(std::string_view text, std::int64_t length) const;
+
+ private:
+  void append_plain_text(std::vector<std::int64_t>& ids, std::string_view text) const;
+  void append_word(std::vector<std::int64_t>& ids, std::string_view word) const;
+
+  Vocabulary vocabulary_;
+  TokenIds continuations_;         // by their text without "##"
+  std::size_t longest_piece_ = 0;  // bytes
+};
+
+}  // namespace capdiff

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <vector>
+
+#include "capdiff/captioners/ladic.h"
+#include "capdiff/data/photo_store.h"
+#include "capdiff/image/augment.h"
+#include "capdiff/training/caption_tokens.h"
+#include "capdiff/training/objective.h"
+
+namespace capdiff {
+
+/// A photo of the training set and its captions, by their places in a PhotoStore and in EncodedCaptions.
+struct CaptionedPhoto {
+  std::int64_t photo = 0;
+  std::vector<std::int64_t> captions;
+};
+
+struct LadicTrainingOptions {
+  std::int64_t captions_per_photo = 5;  ///< captions of each photo in a batch; the photo is encoded once for all
+  double image_drop = 0.1;              ///< share of photos replaced by nothing, for guidance
+  double self_condition = 0.5;          ///< share of photos whose captions see a first estimate
+  bool train_image_encoder = false;
+  AugmentOptions augment;
+  std::uint64_t seed = 0;
+};
+
+/// LaDiC's training (paper section 4.4): x_t = √ᾱ x0 + F √(1 − ᾱ) ε with t uniform, x̂0 from the diffuser under dropped
+/// photos and self-conditioning, latent loss + λ caption loss. Which parameters learn is the backend's business.
+class LadicObjective final : public Objective {
+ public:
+  LadicObjective(TorchBackend& backend, const LadicModel& model, const Preprocessor& preprocessor,
+                 const PhotoStore& photos, std::vector<CaptionedPhoto> items, const EncodedCaptions& captions,
+                 const LadicTrainingOptions& options);
+
+  std::int64_t size() const override { return static_cast<std::int64_t>(items_.size()); }
+  std::unique_ptr<Batch> prepare(std::span<const Sample> samples) const override;
+  StepLosses losses(const Batch& batch) override;
+
+ private:
+  /// First estimates for the rows of the chosen photos, zero for the others: [P · C, L, D], without history.
+  Value first_estimate(const Value& x_t, const Value& t, const Condition& condition,
+                       std::span<const std::int64_t> photos, std::span<const std::int64_t> others) const;
+
+  TorchBackend* backend_;
+  const LadicModel* model_;
+  Preprocessor preprocessor_;
+  const PhotoStore* photos_;
+  std::vector<CaptionedPhoto> items_;
+  const EncodedCaptions* captions_;
+  LadicTrainingOptions options_;
+};
+
+}  // namespace capdiff

@@ -1,0 +1,86 @@
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "capdiff/base/error.h"
+#include "capdiff/data/photo_store.h"
+#include "capdiff/formats/karpathy.h"
+#include "capdiff/training/augment_options.h"
+#include "capdiff/training/distillation.h"
+#include "capdiff/training/model_export.h"
+#include "capdiff/training/stages.h"
+
+namespace capdiff {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Photos of the training splits, then those without captions, by name.
+std::vector<fs::path> training_photos(const DataOptions& data) {
+  std::vector<fs::path> paths;
+  for (const CaptionedImage& image : read_karpathy(data.path("dataset"), data.splits()).images)
+    paths.push_back(data.path("images") / image.path);
+  if (!data.has("unlabelled")) return paths;
+  const std::size_t labelled = paths.size();
+  for (const fs::directory_entry& entry : fs::directory_iterator(data.path("unlabelled")))
+    if (entry.is_regular_file()) paths.push_back(entry.path());
+  std::sort(paths.begin() + static_cast<std::ptrdiff_t>(labelled), paths.end());
+  return paths;
+}
+
+/// The graph of the teacher: the only JSON file of its folder.
+fs::path teacher_graph(const fs::path& folder) {
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
+    if (entry.path().extension() == ".json") return entry.path();
+  fail(ErrorCode::not_found, "{}: no teacher in this folder (a .json file beside a .safetensors file)", folder.string());
+}
+
+}  // namespace
+
+void run_image_encoder_stage(RunContext& run) {
+  const JsonReader table = run.table();
+  const OptimisationOptions optimisation = read_optimisation(table);
+  DistillationOptions options;
+  options.augment = read_augment_options(table);
+  options.pooled_weight = table.get_number("pooled_weight", 0.0, 1000.0, options.pooled_weight);
+  options.cosine_weight = table.get_number("cosine_weight", 0.0, 1000.0, options.cosine_weight);
+  options.seed = run.seed();
+  const std::int64_t components = table.get_int("components", 1, 1 << 16, 320);
+  const int teacher_side = static_cast<int>(table.get_int("teacher_side", 32, 1024, 256));
+  const std::int64_t held_out = table.get_int("held_out", 0, 1 << 20, 200);
+  table.reject_unknown_keys();
+
+  const LadicConfig config = recipe_model(run);
+  const PhotoStore photos(training_photos(run.data()), teacher_side, at::get_num_threads());
+  const auto teacher_backend = run.make_backend();
+  const Teacher teacher(*teacher_backend, teacher_graph(run.data().path("teacher")));
+  const TeacherGrids grids(*teacher_backend, teacher, photos, teacher_side, components);
+
+  // Every so many photos one is kept aside, to see whether the encoder generalises.
+  std::vector<std::int64_t> learnt, kept_aside;
+  const std::int64_t every = held_out > 0 ? std::max<std::int64_t>(2, photos.size() / held_out) : 0;
+  for (std::int64_t i = 0; i < photos.size(); ++i)
+    if (photos.readable(i)) (every > 0 && i % every == 0 ? kept_aside : learnt).push_back(i);
+
+  const auto backend = run.make_backend();
+  backend->set_trainable([](const std::string&) { return true; });
+  ParameterStore parameters;
+  parameters.initialise_missing(run.seed());
+  const auto encoder = make_image_encoder(*backend, Scope(parameters) / "visual_encoder", config.image_encoder);
+  DistillationObjective objective(*backend, *encoder, parameters, recipe_preprocessor(config), photos, learnt, grids,
+                                  options);
+  TrainerContext context = run.trainer();
+  context.validate_every = optimisation.checkpoint_every;
+  context.validate = [&](std::int64_t step) {
+    if (!kept_aside.empty())
+      spdlog::info("image encoder, step {}: {:.3f} of the held-out variance unexplained", step,
+                   objective.unexplained_variance(kept_aside));
+  };
+  train(objective, *backend, optimisation, context);
+
+  std::map<std::string, HostTensor> weights = backend->state();
+  std::erase_if(weights, [](const auto& entry) { return !entry.first.starts_with("visual_encoder."); });
+  write_safetensors(run.output("image_encoder.safetensors"), weights);
+}
+
+}  // namespace capdiff

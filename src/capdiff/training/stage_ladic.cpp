@@ -1,0 +1,75 @@
+#include <spdlog/spdlog.h>
+
+#include "capdiff/base/error.h"
+#include "capdiff/data/photo_store.h"
+#include "capdiff/formats/karpathy.h"
+#include "capdiff/training/augment_options.h"
+#include "capdiff/training/ladic_objective.h"
+#include "capdiff/training/model_export.h"
+#include "capdiff/training/stages.h"
+
+namespace capdiff {
+namespace {
+
+/// Photos of the training splits with their encoded captions; those that cannot be read or have no caption are left out.
+std::vector<CaptionedPhoto> captioned_photos(const CaptionDataset& dataset, const PhotoStore& photos,
+                                             EncodedCaptions& captions) {
+  std::vector<CaptionedPhoto> items;
+  for (std::size_t i = 0; i < dataset.images.size(); ++i) {
+    CaptionedPhoto item{static_cast<std::int64_t>(i), {}};
+    if (!photos.readable(item.photo)) continue;
+    for (const std::string& caption : dataset.images[i].captions)
+      if (const std::int64_t index = captions.add(caption); index >= 0) item.captions.push_back(index);
+    if (!item.captions.empty()) items.push_back(std::move(item));
+  }
+  if (items.empty()) fail(ErrorCode::invalid_input, "no photo of the training set has a caption");
+  return items;
+}
+
+}  // namespace
+
+void run_ladic_stage(RunContext& run) {
+  const JsonReader table = run.table();
+  const OptimisationOptions optimisation = read_optimisation(table);
+  LadicTrainingOptions options;
+  options.augment = read_augment_options(table);
+  options.captions_per_photo = table.get_int("captions_per_photo", 1, 64, options.captions_per_photo);
+  options.image_drop = table.get_number("image_drop", 0.0, 1.0, options.image_drop);
+  options.self_condition = table.get_number("self_condition", 0.0, 1.0, options.self_condition);
+  options.train_image_encoder = table.get_bool("train_image_encoder", options.train_image_encoder);
+  options.seed = run.seed();
+  table.reject_unknown_keys();
+
+  const LadicConfig config = recipe_model(run);
+  const WordPieceTokenizer tokenizer(recipe_vocabulary(run, config));
+  const CaptionDataset dataset = read_karpathy(run.data().path("dataset"), run.data().splits());
+  std::vector<std::filesystem::path> paths;
+  for (const CaptionedImage& image : dataset.images) paths.push_back(run.data().path("images") / image.path);
+  const Preprocessor preprocessor = recipe_preprocessor(config);
+  const PhotoStore photos(paths, 2 * preprocessor.size, at::get_num_threads());
+  EncodedCaptions captions(tokenizer, config.length);
+  std::vector<CaptionedPhoto> items = captioned_photos(dataset, photos, captions);
+  spdlog::info("ladic: {} photos, {} captions", items.size(), captions.size());
+
+  ParameterStore parameters;
+  parameters.add(SafetensorsFile::open(run.file("text.safetensors")));
+  parameters.add(SafetensorsFile::open(run.file("image_encoder.safetensors")));
+  parameters.add(SafetensorsFile::open(run.file("statistics.safetensors")), "statistics.");
+  parameters.initialise_missing(run.seed());
+  const auto backend = run.make_backend();
+  // The frozen halves of BERT span the latent space; everything else learns (paper section 4.4).
+  backend->set_trainable([&options](const std::string& name) {
+    return name.starts_with("diffuser.") || name.starts_with("time_layer_norm.") || name.starts_with("lm_head.") ||
+           (options.train_image_encoder && name.starts_with("visual_encoder."));
+  });
+  const LadicModel model(*backend, parameters, config, special_ids(tokenizer.vocabulary()), /*with_text_encoder=*/true);
+  LadicObjective objective(*backend, model, preprocessor, photos, std::move(items), captions, options);
+  const std::filesystem::path folder = run.output("model");
+  TrainerContext context = run.trainer();
+  context.validate_every = optimisation.checkpoint_every;
+  context.validate = [&](std::int64_t) { export_model(folder, run, config, backend->state()); };
+  train(objective, *backend, optimisation, context);
+  export_model(folder, run, config, backend->state());
+}
+
+}  // namespace capdiff

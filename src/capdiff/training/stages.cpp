@@ -1,0 +1,78 @@
+#include "capdiff/training/stages.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "capdiff/base/error.h"
+#include "capdiff/base/files.h"
+#include "capdiff/base/suggestion.h"
+
+namespace capdiff {
+namespace {
+
+void check_names(const Recipe& recipe, const std::vector<std::string>& only, const std::vector<Stage>& stages) {
+  std::vector<std::string> known;
+  for (const Stage& stage : stages) known.push_back(stage.name);
+  for (const std::string& name : only) {
+    if (std::ranges::find(known, name) == known.end()) {
+      fail(ErrorCode::usage, "--stage {}: there is no such stage{}", name, suggestion(name, known));
+    }
+    if (!recipe.has(name)) fail(ErrorCode::usage, "--stage {}: the recipe has no table [{}]", name, name);
+  }
+}
+
+}  // namespace
+
+RunContext::RunContext(const Recipe& recipe, const RunFolder& folder, std::string stage, bool resume)
+    : recipe_(recipe), folder_(folder), stage_(std::move(stage)), resume_(resume) {}
+
+std::filesystem::path RunContext::output(const std::string& name) {
+  if (std::ranges::find(outputs_, name) == outputs_.end()) outputs_.push_back(name);
+  return folder_.file(name);
+}
+
+std::unique_ptr<TorchBackend> RunContext::make_backend() const {
+  return make_torch_backend(recipe_.backend(), recipe_.device() == "cuda" ? torch::kCUDA : torch::kCPU);
+}
+
+TrainerContext RunContext::trainer() const {
+  return {.stage = stage_,
+          .checkpoints = folder_.checkpoints(stage_),
+          .metrics = folder_.file("metrics.jsonl"),
+          .seed = recipe_.seed(),
+          .resume = resume_};
+}
+
+const std::vector<Stage>& training_stages() {
+  static const std::vector<Stage> stages{
+      {"vocabulary", run_vocabulary_stage}, {"language_model", run_language_model_stage},
+      {"statistics", run_statistics_stage}, {"image_encoder", run_image_encoder_stage},
+      {"ladic", run_ladic_stage},
+  };
+  return stages;
+}
+
+void run_recipe(const Recipe& recipe, const RunOptions& options, const std::vector<Stage>& stages) {
+  check_names(recipe, options.only, stages);
+  RunFolder folder(recipe.output());
+  write_file_atomically(folder.file("recipe.toml"), recipe.toml());
+  for (const Stage& stage : stages) {
+    const bool wanted = options.only.empty() || std::ranges::find(options.only, stage.name) != options.only.end();
+    if (!wanted || !recipe.has(stage.name)) continue;
+    const std::string settings = recipe.table(stage.name).json().dump();
+    if (!options.resume) folder.forget(stage.name);
+    if (folder.is_done(stage.name, settings)) {
+      spdlog::info("stage {} is done", stage.name);
+      continue;
+    }
+    spdlog::info("stage {} begins", stage.name);
+    RunContext run(recipe, folder, stage.name, options.resume);
+    stage.run(run);
+    folder.mark_done(stage.name, settings, run.outputs());
+  }
+}
+
+}  // namespace capdiff

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "capdiff/training/recipe.h"
+#include "capdiff/training/run_folder.h"
+#include "capdiff/training/trainer.h"
+
+namespace capdiff {
+
+/// What a stage of training is given: the recipe, the run folder, and whether to go on where an earlier run stopped.
+class RunContext {
+ public:
+  RunContext(const Recipe& recipe, const RunFolder& folder, std::string stage, bool resume);
+
+  const Recipe& recipe() const { return recipe_; }
+  const DataOptions& data() const { return recipe_.data(); }
+  std::uint64_t seed() const { return recipe_.seed(); }
+  bool resume() const { return resume_; }
+  const std::string& stage() const { return stage_; }
+  /// The stage's own table of the recipe.
+  JsonReader table() const { return recipe_.table(stage_); }
+
+  /// A file of the run folder, such as the output of an earlier stage.
+  std::filesystem::path file(std::string_view name) const { return folder_.file(name); }
+  /// The same for a file or folder that this stage writes. The stage counts as done once it has returned and all its
+  /// outputs exist.
+  std::filesystem::path output(const std::string& name);
+  const std::vector<std::string>& outputs() const { return outputs_; }
+
+  /// A fresh backend with the arithmetic, threads and device of the recipe.
+  std::unique_ptr<TorchBackend> make_backend() const;
+  /// What `train` needs; the validation is left to be filled in.
+  TrainerContext trainer() const;
+
+ private:
+  const Recipe& recipe_;
+  const RunFolder& folder_;
+  std::string stage_;
+  bool resume_;
+  std::vector<std::string> outputs_;
+};
+
+/// WordPiece vocabulary of the captions → vocab.txt.
+void run_vocabulary_stage(RunContext& run);
+/// Masked-language training of the BERT on caption text.
+void run_language_model_stage(RunContext& run);
+/// Mean and deviation of the latent space.
+void run_statistics_stage(RunContext& run);
+/// The image encoder, from a teacher's features.
+void run_image_encoder_stage(RunContext& run);
+/// LaDiC itself, down to a model folder.
+void run_ladic_stage(RunContext& run);
+
+/// A step of training with a table of its own in the recipe.
+struct Stage {
+  std::string name;  ///< that of the table
+  std::function<void(RunContext&)> run;
+};
+
+/// All stages, in the order in which they run.
+const std::vector<Stage>& training_stages();
+
+struct RunOptions {
+  /// Skip stages that are done and go on with the one under way; otherwise every stage starts anew.
+  bool resume = true;
+  /// Only these stages; empty: all.
+  std::vector<std::string> only = {};
+};
+
+/// Runs the stages that the recipe has tables for. Throws `Error(usage)` where `only` names a stage that does not exist
+/// or has no table.
+void run_recipe(const Recipe& recipe, const RunOptions& options, const std::vector<Stage>& stages = training_stages());
+
+}  // namespace capdiff

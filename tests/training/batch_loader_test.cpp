@@ -1,0 +1,103 @@
+#include "capdiff/training/batch_loader.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "tests/support/expect_error.h"
+
+namespace capdiff {
+namespace {
+
+struct Samples : Batch {
+  std::vector<Sample> samples;
+};
+
+/// Hands its samples through, and fails at one of them.
+class Recorder : public Objective {
+ public:
+  explicit Recorder(std::int64_t items, std::uint64_t bad_draw = 1'000'000) : items_(items), bad_draw_(bad_draw) {}
+  std::int64_t size() const override { return items_; }
+  std::unique_ptr<Batch> prepare(std::span<const Sample> samples) const override {
+    auto batch = std::make_unique<Samples>();
+    for (const Sample& sample : samples) {
+      if (sample.draw == bad_draw_) fail(ErrorCode::invalid_input, "sample {} is bad", sample.draw);
+      batch->samples.push_back(sample);
+    }
+    return batch;
+  }
+  StepLosses losses(const Batch&) override { return {}; }
+
+ private:
+  std::int64_t items_;
+  std::uint64_t bad_draw_;
+};
+
+std::vector<std::int64_t> items_of(const Objective& objective, std::uint64_t first, std::int64_t batch,
+                                   std::int64_t count) {
+  BatchLoader loader(objective, SampleOrder(1, objective.size()), first, batch, count);
+  std::vector<std::int64_t> items;
+  std::uint64_t draw = first;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::unique_ptr<Batch> prepared = loader.next();
+    for (const Sample& sample : dynamic_cast<const Samples&>(*prepared).samples) {
+      EXPECT_EQ(sample.draw, draw++);
+      items.push_back(sample.item);
+    }
+  }
+  return items;
+}
+
+TEST(SampleOrder, VisitsEveryItemOnceAnEpoch) {
+  SampleOrder order(5, 10);
+  std::vector<std::vector<std::int64_t>> epochs(3);
+  for (std::uint64_t draw = 0; draw < 30; ++draw) epochs[draw / 10].push_back(order.at(draw).item);
+  for (const auto& epoch : epochs) {
+    EXPECT_EQ(std::set<std::int64_t>(epoch.begin(), epoch.end()).size(), 10u);
+  }
+  EXPECT_NE(epochs[0], epochs[1]);
+  EXPECT_NE(epochs[1], epochs[2]);
+}
+
+TEST(SampleOrder, DependsOnSeedAndNumberAlone) {
+  SampleOrder forward(5, 10), backward(5, 10), other(6, 10);
+  std::vector<std::int64_t> a, b, c;
+  for (std::uint64_t i = 0; i < 30; ++i) {
+    a.push_back(forward.at(i).item);
+    b.insert(b.begin(), backward.at(29 - i).item);
+    c.push_back(other.at(i).item);
+  }
+  EXPECT_EQ(a, b);
+  EXPECT_NE(a, c);
+}
+
+TEST(SampleOrder, RefusesAnEmptyDataSet) {
+  test::expect_error(ErrorCode::invalid_input, "empty", [] { SampleOrder(1, 0); });
+}
+
+TEST(BatchLoader, GivesTheSameSamplesInAnyBatchSizeAndFromAnyStart) {
+  const Recorder objective(7);
+  const auto all = items_of(objective, 0, 1, 24);
+  EXPECT_EQ(items_of(objective, 0, 4, 6), all);
+  EXPECT_EQ(items_of(objective, 0, 12, 2), all);
+  const std::vector<std::int64_t> tail(all.begin() + 9, all.end());
+  EXPECT_EQ(items_of(objective, 9, 5, 3), tail);
+}
+
+TEST(BatchLoader, CarriesErrorsOverInTheirPlace) {
+  const Recorder objective(4, 5);
+  BatchLoader loader(objective, SampleOrder(1, 4), 0, 2, 10);
+  loader.next();
+  loader.next();
+  test::expect_error(ErrorCode::invalid_input, "sample 5 is bad", [&] { loader.next(); });
+}
+
+TEST(BatchLoader, StopsWithBatchesUnused) {
+  const Recorder objective(4);
+  BatchLoader loader(objective, SampleOrder(1, 4), 0, 2, 1'000'000);
+  loader.next();
+}
+
+}  // namespace
+}  // namespace capdiff
