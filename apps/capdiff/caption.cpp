@@ -96,6 +96,7 @@ class Results {
 };
 
 int caption(const CaptionOptions& options) {
+  if (options.paths.empty()) fail(ErrorCode::usage, "caption needs at least one PATH: a picture, a folder, or -");
   const std::vector<Input> inputs = expand_inputs(options.paths, options.recursive);
   LoadedModel model = load_model(options.model);
   const bool bare = options.paths.size() == 1 && inputs.size() == 1 && inputs[0].name == options.paths[0];
@@ -135,7 +136,7 @@ int caption(const CaptionOptions& options) {
 void add_caption(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("caption", "Caption pictures: files, folders, or - for standard input");
   auto options = std::make_shared<CaptionOptions>();
-  command->add_option("PATH", options->paths, "Pictures (JPEG, PNG) and folders of them")->required();
+  command->add_option("PATH", options->paths, "Pictures (JPEG, PNG) and folders of them");
   add_model_options(*command, options->model);
   command->add_option("--candidates", options->model.candidates, "Captions drawn for each picture")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1024}));

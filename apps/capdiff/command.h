@@ -11,7 +11,8 @@ enum ExitCode : int { kDone = 0, kFailed = 1, kUsage = 2, kSomeFailed = 3 };
 /// What the chosen subcommand does once all options are parsed; returns the exit code.
 using Action = std::function<int()>;
 
-/// Gives a subcommand `--config FILE` and `--dump-config`, and makes it the chosen action when it is on the command line.
+/// Gives a subcommand `--config FILE` and `--dump-config`, and makes it the chosen action when it is on the command
+/// line.
 void add_configuration(CLI::App& command, Action& action, Action run);
 
 /// Each adds one subcommand with its options and sets `action` when it is chosen.

@@ -5,6 +5,7 @@
 
 #include "apps/capdiff/command.h"
 #include "apps/capdiff/model_options.h"
+#include "capdiff/base/error.h"
 #include "capdiff/base/progress.h"
 #include "capdiff/evaluation/report.h"
 #include "capdiff/formats/coco.h"
@@ -25,6 +26,8 @@ struct EvaluateOptions {
 };
 
 int evaluate(const EvaluateOptions& options) {
+  if (options.dataset.empty()) fail(ErrorCode::usage, "evaluate needs --dataset FILE");
+  if (options.images.empty()) fail(ErrorCode::usage, "evaluate needs --images DIR");
   const auto start = std::chrono::steady_clock::now();
   CaptionDataset dataset = read_karpathy(options.dataset, {options.split});
   if (options.limit > 0 && dataset.images.size() > static_cast<std::size_t>(options.limit))
@@ -65,10 +68,11 @@ int evaluate(const EvaluateOptions& options) {
 void add_evaluate(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("evaluate", "Caption a split of a data set and score the captions");
   auto options = std::make_shared<EvaluateOptions>();
-  command->add_option("--dataset", options->dataset, "Karpathy JSON file")->required()->type_name("FILE");
-  command->add_option("--images", options->images, "Folder of its pictures")->required()->type_name("DIR");
+  command->add_option("--dataset", options->dataset, "Karpathy JSON file")->type_name("FILE");
+  command->add_option("--images", options->images, "Folder of its pictures")->type_name("DIR");
   command->add_option("--split", options->split, "Which pictures")->capture_default_str();
-  command->add_option("--limit", options->limit, "Only the first N pictures of the split (0: all)")->capture_default_str();
+  command->add_option("--limit", options->limit, "Only the first N pictures of the split (0: all)")
+      ->capture_default_str();
   command->add_option("-o,--output", options->output, "Write the captions as a COCO result file")->type_name("FILE");
   command->add_flag("--json", options->json, "Print the scores as one JSON object");
   add_model_options(*command, options->model);

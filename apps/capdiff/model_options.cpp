@@ -50,8 +50,12 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
   command.add_option("--dtype", options.dtype, "Arithmetic; auto is bf16 on processors with AMX, else f32")
       ->check(CLI::IsMember({"auto", "f32", "bf16"}))
       ->capture_default_str();
-  command.add_option("--threads", options.threads, "CPU threads (0: all)")->check(CLI::Range(0, 1024))->capture_default_str();
-  command.add_option("--device", options.device, "Where to compute")->check(CLI::IsMember({"cpu"}))->capture_default_str();
+  command.add_option("--threads", options.threads, "CPU threads (0: all)")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  command.add_option("--device", options.device, "Where to compute")
+      ->check(CLI::IsMember({"cpu"}))
+      ->capture_default_str();
   command.add_flag("--deterministic", options.deterministic,
                    "Results independent of batch size and threads to the last bit");
 }
@@ -71,9 +75,8 @@ LoadedModel load_model(const ModelOptions& options) {
   LoadedModel loaded;
   loaded.path = find_model(options.model);
   const ModelFolder folder = ModelFolder::open(loaded.path);
-  loaded.backend = make_onednn_backend({.compute = compute_type(options.dtype),
-                                        .threads = options.threads,
-                                        .deterministic = options.deterministic});
+  loaded.backend = make_onednn_backend(
+      {.compute = compute_type(options.dtype), .threads = options.threads, .deterministic = options.deterministic});
   loaded.captioner = load_captioner(folder, *loaded.backend);
   loaded.generation = loaded.captioner->defaults();
   if (options.steps) loaded.generation.steps = *options.steps;

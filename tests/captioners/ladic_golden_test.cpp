@@ -1,6 +1,7 @@
+#include "tests/support/ladic_golden.h"
+
 #include <gtest/gtest.h>
 
-#include "tests/support/ladic_golden.h"
 #include "tests/support/shared.h"
 
 namespace capdiff::test {

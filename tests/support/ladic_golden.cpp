@@ -19,8 +19,8 @@ nlohmann::json read_object(const std::filesystem::path& path) {
   return nlohmann::json::parse(stream);
 }
 
-/// The mean and std pickles are torch archives; the values are also where the raw storage lies, as 4 · D bytes, which is
-/// found by the name of its zip entry.
+/// The mean and std pickles are torch archives; the values are also where the raw storage lies, as 4 · D bytes, which
+/// is found by the name of its zip entry.
 HostTensor statistics_from_archive(const std::filesystem::path& path, std::int64_t width) {
   const std::vector<std::byte> bytes = read_file(path, 1 << 20);
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
@@ -150,7 +150,8 @@ class PaperForward {
     for (const std::string name : {"image", "image_b"}) {
       const HostTensor source = golden_.tensor(name + ".rgb_u8");
       const auto rgb = source.values<std::uint8_t>();
-      const Image image(static_cast<int>(source.shape()[1]), static_cast<int>(source.shape()[0]), {rgb.begin(), rgb.end()});
+      const Image image(static_cast<int>(source.shape()[1]), static_cast<int>(source.shape()[0]),
+                        {rgb.begin(), rgb.end()});
       EXPECT_EQ(read_image(golden_.folder() / (name + ".png")), image) << name;
       const HostTensor expected = golden_.tensor(name + ".resized_u8");
       const auto resized = expected.values<std::uint8_t>();
@@ -280,8 +281,8 @@ class PaperForward {
       signal.mutable_values<float>()[at] = static_cast<float>(model_.schedule().signal(time));
       noise.mutable_values<float>()[at] = static_cast<float>(model_.schedule().training_noise(time));
     }
-    const Value x_t = b_.add(b_.mul(x0, b_.upload(signal)),
-                             b_.mul(b_.upload(golden_.tensor("paper.loss.noise")), b_.upload(noise)));
+    const Value x_t =
+        b_.add(b_.mul(x0, b_.upload(signal)), b_.mul(b_.upload(golden_.tensor("paper.loss.noise")), b_.upload(noise)));
     expect_close(golden_, "paper.loss.x_t", b_.download(x_t));
     const Value times = b_.upload(t);
     const Value self = model_.denoiser()(x_t, b_.upload(HostTensor(DType::f32, x_t.shape())), times, part);

@@ -10,8 +10,8 @@
 
 namespace capdiff::test {
 
-/// A folder of LaDiC goldens: the reference's tensors, sizes, ids and both profiles. Everything is read from the folder,
-/// so folders with other sizes and seeds work alike.
+/// A folder of LaDiC goldens: the reference's tensors, sizes, ids and both profiles. Everything is read from the
+/// folder, so folders with other sizes and seeds work alike.
 class LadicGolden {
  public:
   explicit LadicGolden(const std::filesystem::path& folder);

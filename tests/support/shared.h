@@ -20,7 +20,7 @@ inline std::optional<std::filesystem::path> shared_file(std::string_view relativ
 }  // namespace capdiff::test
 
 /// Binds `name` to a path of the development data, or skips the test.
-#define CAPDIFF_SHARED_OR_SKIP(name, relative)                                             \
-  const auto name##_found = ::capdiff::test::shared_file(relative);                        \
+#define CAPDIFF_SHARED_OR_SKIP(name, relative)                                              \
+  const auto name##_found = ::capdiff::test::shared_file(relative);                         \
   if (!name##_found) GTEST_SKIP() << "development data is not here: shared/" << (relative); \
   const std::filesystem::path name = *name##_found

@@ -50,7 +50,8 @@ class Packed {
   };
 
   Packed() = default;
-  Packed(std::shared_ptr<const Storage> storage, Shape shape) : storage_(std::move(storage)), shape_(std::move(shape)) {}
+  Packed(std::shared_ptr<const Storage> storage, Shape shape)
+      : storage_(std::move(storage)), shape_(std::move(shape)) {}
 
   const Shape& shape() const { return shape_; }
   const std::shared_ptr<const Storage>& storage() const { return storage_; }
@@ -113,8 +114,8 @@ class Backend {
   // Weights, bound once.
   /// A plain f32 tensor: a LayerNorm's gamma, an embedding table, a class token.
   virtual Value bind(const Parameter& parameter) = 0;
-  /// One linear layer from one or more [out_i, in] matrices stacked along `out` (a fused Q, K and V), with as many biases
-  /// [out_i], or none.
+  /// One linear layer from one or more [out_i, in] matrices stacked along `out` (a fused Q, K and V), with as many
+  /// biases [out_i], or none.
   virtual Packed bind_linear(std::span<const Parameter> weights, std::span<const Parameter> biases) = 0;
   /// A convolution [out, in / groups, kh, kw] with an optional bias [out].
   virtual Packed bind_conv2d(const Parameter& weight, const std::optional<Parameter>& bias, std::int64_t groups) = 0;

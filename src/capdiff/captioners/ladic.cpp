@@ -40,7 +40,8 @@ GenerationOptions generation_defaults(const ModelFolder& folder) {
   return options;
 }
 
-/// x_T [images · candidates, L, D] of deviation `scale`: every picture's noise depends on its own content, the seed and the candidate only.
+/// x_T [images · candidates, L, D] of deviation `scale`: every picture's noise depends on its own content, the seed and
+/// the candidate only.
 HostTensor initial_noise(std::span<const Image> images, const GenerationOptions& options, std::int64_t length,
                          std::int64_t width, double scale) {
   HostTensor noise(DType::f32, {static_cast<std::int64_t>(images.size()) * options.candidates, length, width});
@@ -48,7 +49,8 @@ HostTensor initial_noise(std::span<const Image> images, const GenerationOptions&
   const std::size_t each = static_cast<std::size_t>(length * width);
   std::size_t row = 0;
   for (const Image& image : images) {
-    const std::uint64_t content = xxh3_64(std::as_bytes(std::span(image.rgb))) ^ static_cast<std::uint64_t>(image.width);
+    const std::uint64_t content =
+        xxh3_64(std::as_bytes(std::span(image.rgb))) ^ static_cast<std::uint64_t>(image.width);
     for (std::int64_t candidate = 0; candidate < options.candidates; ++candidate, ++row)
       NoiseStream(options.seed, content, static_cast<std::uint32_t>(candidate), 0).fill(out.subspan(row * each, each));
   }
@@ -94,11 +96,10 @@ Value LadicModel::guided(const Value& x_t, const Value& self_condition, std::int
   const auto times = [&](std::int64_t count) {
     return b.upload(HostTensor::of({count}, std::vector<std::int64_t>(static_cast<std::size_t>(count), t)));
   };
-  if (guidance == 0.0)
-    return denoiser_(x_t, self_condition, times(rows), std::array{ConditionedRows{rows, &image}});
-  const Value both = denoiser_(b.concat(std::array{x_t, x_t}, 0), b.concat(std::array{self_condition, self_condition}, 0),
-                               times(2 * rows),
-                               std::array{ConditionedRows{rows, &image}, ConditionedRows{rows, &null}});
+  if (guidance == 0.0) return denoiser_(x_t, self_condition, times(rows), std::array{ConditionedRows{rows, &image}});
+  const Value both =
+      denoiser_(b.concat(std::array{x_t, x_t}, 0), b.concat(std::array{self_condition, self_condition}, 0),
+                times(2 * rows), std::array{ConditionedRows{rows, &image}, ConditionedRows{rows, &null}});
   const Value conditional = b.slice(both, 0, 0, rows);
   const Value unconditional = b.slice(both, 0, rows, 2 * rows);
   return b.scale_add(static_cast<float>(1.0 + guidance), conditional, static_cast<float>(-guidance), unconditional);
@@ -117,7 +118,9 @@ LadicModel::Losses LadicModel::losses(const Value& x0_predicted, const Value& x0
 LadicCaptioner::LadicCaptioner(const ModelFolder& folder, Backend& backend)
     : backend_(&backend),
       vocabulary_(Vocabulary::load(folder.file("vocab.txt"))),
-      preprocessor_(folder.preprocessor_config() ? preprocessor_from_json(folder.preprocessor_config()->json(), folder.preprocessor_config()->source()) : Preprocessor()),
+      preprocessor_(folder.preprocessor_config() ? preprocessor_from_json(folder.preprocessor_config()->json(),
+                                                                          folder.preprocessor_config()->source())
+                                                 : Preprocessor()),
       model_(backend, parameters_of(folder), config_of(folder),
              {vocabulary_.pad(), vocabulary_.cls(), vocabulary_.sep(), vocabulary_.dot()}, /*with_text_encoder=*/false),
       defaults_(generation_defaults(folder)) {
@@ -125,8 +128,9 @@ LadicCaptioner::LadicCaptioner(const ModelFolder& folder, Backend& backend)
     fail(ErrorCode::invalid_model, "{}: {} tokens, but config.json has a vocab_size of {}",
          folder.file("vocab.txt").string(), vocabulary_.size(), model_.config().text.bert.vocab_size);
   if (preprocessor_.size != model_.image_encoder().image_size())
-    fail(ErrorCode::invalid_model, "{}: preprocessor_config.json makes pictures of {} pixels, the image encoder takes {}",
-         folder.path().string(), preprocessor_.size, model_.image_encoder().image_size());
+    fail(ErrorCode::invalid_model,
+         "{}: preprocessor_config.json makes pictures of {} pixels, the image encoder takes {}", folder.path().string(),
+         preprocessor_.size, model_.image_encoder().image_size());
 }
 
 const Condition& LadicCaptioner::null_condition() {
@@ -142,24 +146,25 @@ std::vector<Caption> LadicCaptioner::caption(std::span<const Image> images, cons
   const Condition* null = options.guidance == 0.0 ? nullptr : &null_condition();
   const Condition unused;
 
-  const Value noise = backend_->upload(initial_noise(images, options, length, model_.text().width(),
-                                                      model_.schedule().config().sample_noise_factor));
-  const Value x0 = sample_ddim(*backend_, model_.schedule(), options.steps, noise,
-                               [&](const Value& x_t, const Value& self_condition, std::int64_t t) {
-                                 return model_.guided(x_t, self_condition, t, condition, null ? *null : unused,
-                                                      options.guidance);
-                               });
-  const HostTensor logits = backend_->download(model_.text().logits(x0));
-  const HostTensor ids = backend_->download(backend_->argmax(backend_->upload(logits)));
+  const Value noise = backend_->upload(
+      initial_noise(images, options, length, model_.text().width(), model_.schedule().config().sample_noise_factor));
+  const Value x0 =
+      sample_ddim(*backend_, model_.schedule(), options.steps, noise,
+                  [&](const Value& x_t, const Value& self_condition, std::int64_t t) {
+                    return model_.guided(x_t, self_condition, t, condition, null ? *null : unused, options.guidance);
+                  });
+  const Value decoded = model_.text().logits(x0);
+  const HostTensor logits = backend_->download(decoded);
+  const HostTensor ids = backend_->download(backend_->argmax(decoded));
 
   std::vector<Caption> captions(images.size());
   std::size_t row = 0;
   for (Caption& caption : captions) {
     for (std::int64_t k = 0; k < options.candidates; ++k, ++row) {
       const auto at = static_cast<std::int64_t>(row);
-      caption.candidates.push_back(
-          {paper_caption(vocabulary_, ids.slice(at, at + 1).values<std::int64_t>()),
-           mean_log_confidence(logits.slice(at, at + 1).values<float>(), length), options.seed});
+      caption.candidates.push_back({paper_caption(vocabulary_, ids.slice(at, at + 1).values<std::int64_t>()),
+                                    mean_log_confidence(logits.slice(at, at + 1).values<float>(), length),
+                                    options.seed});
     }
     caption.text = caption.candidates.front().text;
   }

@@ -9,8 +9,8 @@
 
 namespace capdiff {
 
-/// LaDiC's networks, assembled: image encoder, latent space of text and diffuser, and what training and sampling both do
-/// with them.
+/// LaDiC's networks, assembled: image encoder, latent space of text and diffuser, and what training and sampling both
+/// do with them.
 class LadicModel {
  public:
   /// `parameters` provides the weights under their published names; `statistics.mean` and `statistics.std` those of the

@@ -26,11 +26,12 @@ SplitBertConfig text_config(const JsonReader& json) {
   bert.max_position = json.get_int("max_position", 1, kMaxPositions);
   bert.type_vocab = json.get_int("type_vocab", 1, 16, bert.type_vocab);
   bert.eps = static_cast<float>(json.get_number("eps", 0.0, 1.0, bert.eps));
+  bert.init_std = static_cast<float>(json.get_number("init_std", 0.0, 1.0, bert.init_std));
   config.encoder_layers = json.get_int("encoder_layers", 0, kMaxLayers);
   config.decoder_layers = json.get_int("decoder_layers", 0, kMaxLayers);
   bert.layers = config.encoder_layers + config.decoder_layers;
-  config.special_latent = json.get_choice("special_latent", {"zeros", "dot"}, "zeros") == "dot" ? SpecialLatent::dot
-                                                                                                : SpecialLatent::zeros;
+  config.special_latent =
+      json.get_choice("special_latent", {"zeros", "dot"}, "zeros") == "dot" ? SpecialLatent::dot : SpecialLatent::zeros;
   json.reject_unknown_keys();
   return config;
 }
@@ -45,6 +46,7 @@ LadicDenoiserConfig denoiser_config(const JsonReader& json) {
   config.max_position = json.get_int("max_position", 1, kMaxPositions);
   config.eps = static_cast<float>(json.get_number("eps", 0.0, 1.0, config.eps));
   config.dropout = static_cast<float>(json.get_number("dropout", 0.0, 0.9, config.dropout));
+  config.init_std = static_cast<float>(json.get_number("init_std", 0.0, 1.0, config.init_std));
   config.time_layer_norm = json.get_bool("time_layer_norm", config.time_layer_norm);
   json.reject_unknown_keys();
   return config;
@@ -99,6 +101,7 @@ nlohmann::json LadicConfig::to_json() const {
             {"max_position", bert.max_position},
             {"type_vocab", bert.type_vocab},
             {"eps", bert.eps},
+            {"init_std", bert.init_std},
             {"encoder_layers", text.encoder_layers},
             {"decoder_layers", text.decoder_layers},
             {"special_latent", text.special_latent == SpecialLatent::dot ? "dot" : "zeros"}}},
@@ -110,15 +113,19 @@ nlohmann::json LadicConfig::to_json() const {
             {"max_position", denoiser.max_position},
             {"eps", denoiser.eps},
             {"dropout", denoiser.dropout},
+            {"init_std", denoiser.init_std},
             {"time_layer_norm", denoiser.time_layer_norm}}},
           {"latent_loss", latent_loss == LatentLoss::mean_l2 ? "mean_l2" : "mean_squared"},
           {"caption_loss_weight", caption_loss_weight}};
 }
 
 nlohmann::json LadicConfig::scheduler_to_json() const {
-  return {{"schedule", name_of(schedule.kind)}, {"time_steps", schedule.time_steps},
-          {"beta_min", schedule.beta_min},      {"beta_max", schedule.beta_max},
-          {"cosine_s", schedule.cosine_s},      {"noise_factor", schedule.noise_factor},
+  return {{"schedule", name_of(schedule.kind)},
+          {"time_steps", schedule.time_steps},
+          {"beta_min", schedule.beta_min},
+          {"beta_max", schedule.beta_max},
+          {"cosine_s", schedule.cosine_s},
+          {"noise_factor", schedule.noise_factor},
           {"sample_noise_factor", schedule.sample_noise_factor}};
 }
 

@@ -24,7 +24,8 @@ Image shrunk(Image image, int max_side) {
 
 }  // namespace
 
-PhotoStore::PhotoStore(std::span<const std::filesystem::path> paths, int max_side, int threads) : photos_(paths.size()) {
+PhotoStore::PhotoStore(std::span<const std::filesystem::path> paths, int max_side, int threads)
+    : photos_(paths.size()) {
   Progress progress("reading photos", paths.size());
   std::atomic<std::size_t> next = 0, unreadable = 0;
   const auto work = [&] {
@@ -42,8 +43,7 @@ PhotoStore::PhotoStore(std::span<const std::filesystem::path> paths, int max_sid
   for (int t = 1; t < threads; ++t) workers.emplace_back(work);
   work();
   workers.clear();
-  if (unreadable == paths.size())
-    fail(ErrorCode::invalid_input, "none of the {} photos could be read", paths.size());
+  if (unreadable == paths.size()) fail(ErrorCode::invalid_input, "none of the {} photos could be read", paths.size());
 }
 
 }  // namespace capdiff

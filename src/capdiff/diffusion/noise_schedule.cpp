@@ -30,17 +30,23 @@ std::vector<double> cosine_alpha_bar(const NoiseScheduleConfig& config) {
 }  // namespace
 
 NoiseSchedule::NoiseSchedule(const NoiseScheduleConfig& config) : config_(config) {
-  if (config.time_steps < 2) fail(ErrorCode::usage, "a noise schedule needs at least 2 time steps, not {}", config.time_steps);
+  if (config.time_steps < 2)
+    fail(ErrorCode::usage, "a noise schedule needs at least 2 time steps, not {}", config.time_steps);
   alpha_bar_ = config.kind == ScheduleKind::linear ? linear_alpha_bar(config) : cosine_alpha_bar(config);
 }
 
 double NoiseSchedule::alpha_bar(std::int64_t t) const {
-  if (t < 0 || t >= config_.time_steps) fail(ErrorCode::internal, "time step {} outside [0, {})", t, config_.time_steps);
+  if (t < 0 || t >= config_.time_steps)
+    fail(ErrorCode::internal, "time step {} outside [0, {})", t, config_.time_steps);
   return alpha_bar_[static_cast<std::size_t>(t)];
 }
 
-double NoiseSchedule::signal(std::int64_t t) const { return std::sqrt(alpha_bar(t)); }
-double NoiseSchedule::noise(std::int64_t t) const { return std::sqrt(1.0 - alpha_bar(t)); }
+double NoiseSchedule::signal(std::int64_t t) const {
+  return std::sqrt(alpha_bar(t));
+}
+double NoiseSchedule::noise(std::int64_t t) const {
+  return std::sqrt(1.0 - alpha_bar(t));
+}
 
 ScheduleKind schedule_kind(std::string_view name) {
   if (name == "linear") return ScheduleKind::linear;
@@ -48,6 +54,8 @@ ScheduleKind schedule_kind(std::string_view name) {
   fail(ErrorCode::usage, "unknown noise schedule '{}'; known: linear, cosine", name);
 }
 
-std::string_view name_of(ScheduleKind kind) { return kind == ScheduleKind::linear ? "linear" : "cosine"; }
+std::string_view name_of(ScheduleKind kind) {
+  return kind == ScheduleKind::linear ? "linear" : "cosine";
+}
 
 }  // namespace capdiff

@@ -40,12 +40,9 @@ EvaluationReport score_captions(std::span<const EvaluatedCaption> captions, cons
 nlohmann::json to_json(const EvaluationReport& report) {
   nlohmann::json corpus = nlohmann::json::object();
   for (const auto& [name, value] : report.corpus) corpus[name] = value;
-  return {{"corpus", corpus},
-          {"per_image", report.per_image},
-          {"skipped", report.skipped},
-          {"signature", report.signature},
-          {"images", report.images},
-          {"distinct_captions", report.distinct_captions},
+  return {{"corpus", corpus},          {"per_image", report.per_image},
+          {"skipped", report.skipped}, {"signature", report.signature},
+          {"images", report.images},   {"distinct_captions", report.distinct_captions},
           {"seconds", report.seconds}};
 }
 

@@ -4,9 +4,9 @@ namespace capdiff {
 
 BertEmbeddings::BertEmbeddings(Backend& backend, const Scope& scope, const BertConfig& config)
     : backend_(&backend),
-      word_(backend, scope / "word_embeddings", config.vocab_size, config.hidden),
-      position_(backend, scope / "position_embeddings", config.max_position, config.hidden),
-      token_type_(backend, scope / "token_type_embeddings", config.type_vocab, config.hidden),
+      word_(backend, scope / "word_embeddings", config.vocab_size, config.hidden, config.init()),
+      position_(backend, scope / "position_embeddings", config.max_position, config.hidden, config.init()),
+      token_type_(backend, scope / "token_type_embeddings", config.type_vocab, config.hidden, config.init()),
       norm_(backend, scope / "LayerNorm", config.hidden, config.eps),
       dropout_(config.dropout) {}
 
@@ -28,11 +28,10 @@ Value BertLayers::operator()(Value x, const Value& key_mask) const {
 
 LmHead::LmHead(Backend& backend, const Scope& scope, const BertConfig& config)
     : backend_(&backend),
-      dense_(backend, scope / "predictions" / "transform" / "dense", config.hidden, config.hidden),
+      dense_(backend, scope / "predictions" / "transform" / "dense", config.hidden, config.hidden, config.init()),
       norm_(backend, scope / "predictions" / "transform" / "LayerNorm", config.hidden, config.eps) {
   const Scope predictions = scope / "predictions";
-  const Parameter weight =
-      (predictions / "decoder").get("weight", {config.vocab_size, config.hidden}, Init::normal(kInitStd));
+  const Parameter weight = (predictions / "decoder").get("weight", {config.vocab_size, config.hidden}, config.init());
   const Parameter bias = predictions.get("bias", {config.vocab_size}, Init::zeros());
   decoder_ = backend.bind_linear({&weight, 1}, {&bias, 1});
 }

@@ -16,8 +16,10 @@ struct BertConfig {
   std::int64_t type_vocab = 2;
   float eps = 1e-12f;
   float dropout = 0.0f;
+  float init_std = kInitStd;
 
-  PostNormBlockConfig block() const { return {hidden, heads, intermediate, eps, dropout, 0}; }
+  PostNormBlockConfig block() const { return {hidden, heads, intermediate, eps, dropout, init_std, 0}; }
+  Init init() const { return Init::normal(init_std); }
 };
 
 /// word + token type 0 + position, then LayerNorm. Parameters under `embeddings`.

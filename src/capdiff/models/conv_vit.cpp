@@ -9,7 +9,8 @@
 
 namespace capdiff {
 
-ConvVit::ConvVit(Backend& backend, const Scope& scope, const ConvVitConfig& config) : backend_(&backend), config_(config) {
+ConvVit::ConvVit(Backend& backend, const Scope& scope, const ConvVitConfig& config)
+    : backend_(&backend), config_(config) {
   if (config.stages.empty()) fail(ErrorCode::invalid_model, "a conv-vit needs at least one stage");
   std::int64_t channels = 3;
   std::int64_t side = config.image_size;
@@ -19,17 +20,19 @@ ConvVit::ConvVit(Backend& backend, const Scope& scope, const ConvVitConfig& conf
     Stage built{conv_norm(here / "down", channels, stage.channels, 2, stage.norm), {}};
     for (std::int64_t j = 0; j < stage.blocks; ++j) {
       const Scope block = here / "blocks" / j;
-      built.blocks.push_back({conv_norm(block, stage.channels, stage.channels, 1, stage.norm),
-                              Linear(backend, block / "pointwise", stage.channels, stage.channels)});
+      built.blocks.push_back(
+          {conv_norm(block, stage.channels, stage.channels, 1, stage.norm),
+           Linear(backend, block / "pointwise", stage.channels, stage.channels, Init::normal(config.init_std))});
     }
     stages_.push_back(std::move(built));
     channels = stage.channels;
     side = (side + 1) / 2;
   }
-  pos_embed_ = backend.bind(scope.get("pos_embed", {1, side * side, channels}, Init::normal(kInitStd)));
+  pos_embed_ = backend.bind(scope.get("pos_embed", {1, side * side, channels}, Init::normal(config.init_std)));
   for (std::int64_t i = 0; i < config.depth; ++i)
-    blocks_.emplace_back(backend, scope / "blocks" / i,
-                         PreNormBlockConfig{channels, config.heads, config.mlp, config.eps, Activation::gelu});
+    blocks_.emplace_back(
+        backend, scope / "blocks" / i,
+        PreNormBlockConfig{channels, config.heads, config.mlp, config.eps, Activation::gelu, config.init_std});
   norm_ = LayerNorm(backend, scope / "norm", channels, config.eps);
 }
 
@@ -38,8 +41,7 @@ ImageTokens ConvVit::encode(const Value& pixels, const Probe& probe) const {
   Value x = b.permute(pixels, std::array{0, 2, 3, 1});
   for (std::size_t i = 0; i < stages_.size(); ++i) {
     x = apply(stages_[i].down, x);
-    for (const ResidualBlock& block : stages_[i].blocks)
-      x = block.pointwise(apply(block.conv, x), Activation::none, x);
+    for (const ResidualBlock& block : stages_[i].blocks) x = block.pointwise(apply(block.conv, x), Activation::none, x);
     if (probe) probe(fmt::format("stage.{}", i), x);
   }
   x = b.reshape(x, {x.shape()[0], x.shape()[1] * x.shape()[2], x.shape()[3]});

@@ -22,6 +22,7 @@ struct ConvVitConfig {
   std::int64_t heads = 4;
   std::int64_t mlp = 1024;
   float eps = 1e-6f;
+  float init_std = kInitStd;
 
   std::int64_t width() const { return stages.back().channels; }
 };

@@ -20,6 +20,7 @@ VisionTransformerConfig vit_config(const JsonReader& json) {
   config.heads = json.get_int("heads", 1, config.width);
   config.mlp = json.get_int("mlp", 1, kMaxWidth);
   config.eps = static_cast<float>(json.get_number("eps", 0.0, 1.0, config.eps));
+  config.init_std = static_cast<float>(json.get_number("init_std", 0.0, 1.0, config.init_std));
   return config;
 }
 
@@ -27,14 +28,15 @@ ConvVitConfig conv_vit_config(const JsonReader& json) {
   ConvVitConfig config;
   config.image_size = json.get_int("image_size", 1, kMaxSide);
   for (const JsonReader& stage : json.get_objects("stages", 12)) {
-    config.stages.push_back({stage.get_int("channels", 1, kMaxWidth), stage.get_int("blocks", 0, kMaxDepth),
-                             stage.get_bool("norm", true)});
+    config.stages.push_back(
+        {stage.get_int("channels", 1, kMaxWidth), stage.get_int("blocks", 0, kMaxDepth), stage.get_bool("norm", true)});
     stage.reject_unknown_keys();
   }
   config.depth = json.get_int("depth", 0, kMaxDepth);
   config.heads = json.get_int("heads", 1, kMaxWidth);
   config.mlp = json.get_int("mlp", 1, kMaxWidth);
   config.eps = static_cast<float>(json.get_number("eps", 0.0, 1.0, config.eps));
+  config.init_std = static_cast<float>(json.get_number("init_std", 0.0, 1.0, config.init_std));
   return config;
 }
 
@@ -49,14 +51,22 @@ ImageEncoderConfig image_encoder_config(const JsonReader& json) {
 
 nlohmann::json to_json(const ImageEncoderConfig& config) {
   if (const auto* vit = std::get_if<VisionTransformerConfig>(&config))
-    return {{"type", "vit"},       {"image_size", vit->image_size}, {"patch", vit->patch}, {"width", vit->width},
-            {"depth", vit->depth}, {"heads", vit->heads},           {"mlp", vit->mlp},     {"eps", vit->eps}};
+    return {{"type", "vit"},
+            {"image_size", vit->image_size},
+            {"patch", vit->patch},
+            {"width", vit->width},
+            {"depth", vit->depth},
+            {"heads", vit->heads},
+            {"mlp", vit->mlp},
+            {"eps", vit->eps},
+            {"init_std", vit->init_std}};
   const auto& conv = std::get<ConvVitConfig>(config);
   nlohmann::json stages = nlohmann::json::array();
   for (const ConvStageConfig& stage : conv.stages)
     stages.push_back({{"channels", stage.channels}, {"blocks", stage.blocks}, {"norm", stage.norm}});
-  return {{"type", "conv-vit"},    {"image_size", conv.image_size}, {"stages", stages}, {"depth", conv.depth},
-          {"heads", conv.heads},   {"mlp", conv.mlp},               {"eps", conv.eps}};
+  return {{"type", "conv-vit"},  {"image_size", conv.image_size}, {"stages", stages},
+          {"depth", conv.depth}, {"heads", conv.heads},           {"mlp", conv.mlp},
+          {"eps", conv.eps},     {"init_std", conv.init_std}};
 }
 
 std::int64_t image_size(const ImageEncoderConfig& config) {
@@ -68,7 +78,8 @@ std::int64_t token_width(const ImageEncoderConfig& config) {
   return std::get<ConvVitConfig>(config).width();
 }
 
-std::unique_ptr<ImageEncoder> make_image_encoder(Backend& backend, const Scope& scope, const ImageEncoderConfig& config) {
+std::unique_ptr<ImageEncoder> make_image_encoder(Backend& backend, const Scope& scope,
+                                                 const ImageEncoderConfig& config) {
   if (const auto* vit = std::get_if<VisionTransformerConfig>(&config))
     return std::make_unique<VisionTransformer>(backend, scope, *vit);
   return std::make_unique<ConvVit>(backend, scope, std::get<ConvVitConfig>(config));

@@ -17,6 +17,7 @@ nlohmann::json to_json(const ImageEncoderConfig& config);
 std::int64_t image_size(const ImageEncoderConfig& config);
 std::int64_t token_width(const ImageEncoderConfig& config);
 
-std::unique_ptr<ImageEncoder> make_image_encoder(Backend& backend, const Scope& scope, const ImageEncoderConfig& config);
+std::unique_ptr<ImageEncoder> make_image_encoder(Backend& backend, const Scope& scope,
+                                                 const ImageEncoderConfig& config);
 
 }  // namespace capdiff

@@ -20,19 +20,20 @@ LadicDenoiser::LadicDenoiser(Backend& backend, const Scope& scope, const LadicDe
     : backend_(&backend),
       config_(config),
       time_table_(backend.upload(time_embedding_table(config.time_steps, config.hidden))) {
+  const Init init = Init::normal(config.init_std);
   const Scope diffuser = scope / "diffuser";
   const Scope embeddings = diffuser / "embeddings";
   if (config.time_layer_norm) time_norm_ = LayerNorm(backend, scope / "time_layer_norm", config.hidden, config.eps);
-  position_ = Embedding(backend, embeddings / "position_embeddings", config.max_position, config.hidden);
+  position_ = Embedding(backend, embeddings / "position_embeddings", config.max_position, config.hidden, init);
   embedding_norm_ = LayerNorm(backend, embeddings / "LayerNorm", config.hidden, config.eps);
   if (projects()) {
-    input_projection_ = Linear(backend, diffuser / "input_projection", 2 * config.latent, config.hidden);
-    output_projection_ = Linear(backend, diffuser / "output_projection", config.hidden, config.latent);
+    input_projection_ = Linear(backend, diffuser / "input_projection", 2 * config.latent, config.hidden, init);
+    output_projection_ = Linear(backend, diffuser / "output_projection", config.hidden, config.latent, init);
   }
   for (std::int64_t i = 0; i < config.layers; ++i)
     layers_.emplace_back(backend, diffuser / "encoder" / "layer" / i,
                          PostNormBlockConfig{config.hidden, config.heads, config.intermediate, config.eps,
-                                             config.dropout, config.encoder_width});
+                                             config.dropout, config.init_std, config.encoder_width});
 }
 
 Condition LadicDenoiser::condition(const Value& image_tokens) const {
@@ -52,15 +53,13 @@ Value LadicDenoiser::operator()(const Value& x_t, const Value& self_condition, c
   if (projects()) x = input_projection_(x);
   Value time = b.embedding(time_table_, t);
   if (config_.time_layer_norm) time = time_norm_(time);
-  const Value time_and_position =
-      b.add(b.reshape(time, {batch, 1, config_.hidden}), position_.rows(length));
+  const Value time_and_position = b.add(b.reshape(time, {batch, 1, config_.hidden}), position_.rows(length));
   x = b.dropout(embedding_norm_(x, time_and_position), config_.dropout);
   if (probe) probe("emb", x);
 
   std::vector<CrossSegment> segments(parts.size());
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    for (std::size_t s = 0; s < parts.size(); ++s)
-      segments[s] = {parts[s].rows, &parts[s].condition->layers[i]};
+    for (std::size_t s = 0; s < parts.size(); ++s) segments[s] = {parts[s].rows, &parts[s].condition->layers[i]};
     x = layers_[i](x, {}, segments);
     if (probe) probe(fmt::format("layer.{}", i), x);
   }

@@ -9,17 +9,18 @@
 namespace capdiff {
 
 struct LadicDenoiserConfig {
-  std::int64_t latent = 768;         ///< D, width of x_t and of the self-condition
-  std::int64_t hidden = 1536;        ///< W; where it is not 2 D, learned projections lead in and out
+  std::int64_t latent = 768;   ///< D, width of x_t and of the self-condition
+  std::int64_t hidden = 1536;  ///< W; where it is not 2 D, learned projections lead in and out
   std::int64_t layers = 12;
   std::int64_t heads = 16;
   std::int64_t intermediate = 3072;
   std::int64_t encoder_width = 768;  ///< Dv, width of the image tokens
   std::int64_t max_position = 512;
-  std::int64_t time_steps = 1000;    ///< T, rows of the table of time embeddings
+  std::int64_t time_steps = 1000;  ///< T, rows of the table of time embeddings
   float eps = 1e-12f;
   float dropout = 0.0f;
   bool time_layer_norm = true;
+  float init_std = kInitStd;
 };
 
 /// What the denoiser needs to know of pictures: keys and values of every cross-attention layer. Computed once per
@@ -47,10 +48,10 @@ class LadicDenoiser {
   /// Keys and values of image tokens [B, N, Dv].
   Condition condition(const Value& image_tokens) const;
 
-  /// x̂0 = f(x_t, p, t, image). x_t and self_condition [B, L, D]; t i64 [B]; the rows of `parts` add up to B → [B, L, D].
-  /// Probes `emb` and `layer.i` [B, L, W].
-  Value operator()(const Value& x_t, const Value& self_condition, const Value& t, std::span<const ConditionedRows> parts,
-                   const Probe& probe = {}) const;
+  /// x̂0 = f(x_t, p, t, image). x_t and self_condition [B, L, D]; t i64 [B]; the rows of `parts` add up to B → [B, L,
+  /// D]. Probes `emb` and `layer.i` [B, L, W].
+  Value operator()(const Value& x_t, const Value& self_condition, const Value& t,
+                   std::span<const ConditionedRows> parts, const Probe& probe = {}) const;
 
   const LadicDenoiserConfig& config() const { return config_; }
 
@@ -66,8 +67,8 @@ class LadicDenoiser {
   std::vector<PostNormBlock> layers_;
 };
 
-/// Interleaved sinusoids [steps, width]: τ[2k] = sin(t ω_k), τ[2k+1] = cos(t ω_k), ω_k = exp(−2k ln(10000) / width), with
-/// the float32 rounding of ω_k and t ω_k that the published weights were trained with.
+/// Interleaved sinusoids [steps, width]: τ[2k] = sin(t ω_k), τ[2k+1] = cos(t ω_k), ω_k = exp(−2k ln(10000) / width),
+/// with the float32 rounding of ω_k and t ω_k that the published weights were trained with.
 HostTensor time_embedding_table(std::int64_t steps, std::int64_t width);
 
 }  // namespace capdiff

@@ -14,7 +14,8 @@ Parameter inverse(const Parameter& deviation) {
   auto out = result.mutable_values<float>();
   for (std::size_t i = 0; i < in.size(); ++i) {
     if (in[i] <= 0.0f)
-      fail(ErrorCode::invalid_model, "{}: the deviation of feature {} is {}, which is not positive", deviation.name, i, in[i]);
+      fail(ErrorCode::invalid_model, "{}: the deviation of feature {} is {}, which is not positive", deviation.name, i,
+           in[i]);
     out[i] = 1.0f / in[i];
   }
   return {deviation.name + ".inverse", std::move(result)};
@@ -47,8 +48,8 @@ Value SplitBert::hidden(const TokenBatch& captions) const {
 Value SplitBert::encode(const TokenBatch& captions) const {
   const Value centred = backend_->scale_add(1.0f, hidden(captions), -1.0f, mean_);
   const Value normalised = backend_->mul(centred, inverse_std_);
-  const Value empty = config_.special_latent == SpecialLatent::dot ? dot_latent()
-                                                                   : backend_->upload(HostTensor(DType::f32, {width()}));
+  const Value empty =
+      config_.special_latent == SpecialLatent::dot ? dot_latent() : backend_->upload(HostTensor(DType::f32, {width()}));
   return backend_->select(backend_->upload(special_positions(captions)), empty, normalised);
 }
 

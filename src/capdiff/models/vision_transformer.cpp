@@ -11,13 +11,14 @@ VisionTransformer::VisionTransformer(Backend& backend, const Scope& scope, const
   const std::int64_t side = config.image_size / config.patch;
   const Scope proj = scope / "patch_embed" / "proj";
   patch_embed_ = backend.bind_conv2d(
-      proj.get("weight", {config.width, 3, config.patch, config.patch}, Init::normal(kInitStd)),
+      proj.get("weight", {config.width, 3, config.patch, config.patch}, Init::normal(config.init_std)),
       proj.get("bias", {config.width}, Init::zeros()), 1);
-  cls_token_ = backend.bind(scope.get("cls_token", {1, 1, config.width}, Init::normal(kInitStd)));
-  pos_embed_ = backend.bind(scope.get("pos_embed", {1, 1 + side * side, config.width}, Init::normal(kInitStd)));
+  cls_token_ = backend.bind(scope.get("cls_token", {1, 1, config.width}, Init::normal(config.init_std)));
+  pos_embed_ = backend.bind(scope.get("pos_embed", {1, 1 + side * side, config.width}, Init::normal(config.init_std)));
   for (std::int64_t i = 0; i < config.depth; ++i)
-    blocks_.emplace_back(backend, scope / "blocks" / i,
-                         PreNormBlockConfig{config.width, config.heads, config.mlp, config.eps, Activation::gelu});
+    blocks_.emplace_back(
+        backend, scope / "blocks" / i,
+        PreNormBlockConfig{config.width, config.heads, config.mlp, config.eps, Activation::gelu, config.init_std});
   norm_ = LayerNorm(backend, scope / "norm", config.width, config.eps);
 }
 

@@ -15,6 +15,7 @@ struct VisionTransformerConfig {
   std::int64_t heads = 12;
   std::int64_t mlp = 3072;
   float eps = 1e-6f;
+  float init_std = kInitStd;
 };
 
 /// ViT as in BLIP and timm: patch convolution, class token first, learned positions, pre-norm blocks, final LayerNorm.

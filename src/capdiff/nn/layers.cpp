@@ -2,16 +2,18 @@
 
 namespace capdiff {
 
-Linear::Linear(Backend& backend, const Scope& scope, std::int64_t in, std::int64_t out, Init init) : backend_(&backend) {
+Linear::Linear(Backend& backend, const Scope& scope, std::int64_t in, std::int64_t out, Init init)
+    : backend_(&backend) {
   const Parameter weight = scope.get("weight", {out, in}, init);
   const Parameter bias = scope.get("bias", {out}, Init::zeros());
   packed_ = backend.bind_linear({&weight, 1}, {&bias, 1});
 }
 
-Linear Linear::fused(Backend& backend, const std::vector<Scope>& scopes, std::int64_t in, std::int64_t out_each) {
+Linear Linear::fused(Backend& backend, const std::vector<Scope>& scopes, std::int64_t in, std::int64_t out_each,
+                     Init init) {
   std::vector<Parameter> weights, biases;
   for (const Scope& scope : scopes) {
-    weights.push_back(scope.get("weight", {out_each, in}, Init::normal(kInitStd)));
+    weights.push_back(scope.get("weight", {out_each, in}, init));
     biases.push_back(scope.get("bias", {out_each}, Init::zeros()));
   }
   Linear linear;
@@ -26,7 +28,7 @@ LayerNorm::LayerNorm(Backend& backend, const Scope& scope, std::int64_t width, f
       beta_(backend.bind(scope.get("bias", {width}, Init::zeros()))),
       eps_(eps) {}
 
-Embedding::Embedding(Backend& backend, const Scope& scope, std::int64_t entries, std::int64_t width)
-    : backend_(&backend), table_(backend.bind(scope.get("weight", {entries, width}, Init::normal(kInitStd)))) {}
+Embedding::Embedding(Backend& backend, const Scope& scope, std::int64_t entries, std::int64_t width, Init init)
+    : backend_(&backend), table_(backend.bind(scope.get("weight", {entries, width}, init))) {}
 
 }  // namespace capdiff

@@ -8,16 +8,18 @@
 
 namespace capdiff {
 
-/// Standard deviation with which BERT, the ViT and LaDiC's diffuser initialise matrices.
+/// Standard deviation with which BERT, the ViT and LaDiC's diffuser initialise matrices at their published widths.
+/// Narrow networks want more: their configurations may say so.
 inline constexpr float kInitStd = 0.02f;
 
 /// y = activation(x Wᵀ + b) + residual; parameters `weight` [out, in] and `bias` [out].
 class Linear {
  public:
   Linear() = default;
-  Linear(Backend& backend, const Scope& scope, std::int64_t in, std::int64_t out, Init init = Init::normal(kInitStd));
+  Linear(Backend& backend, const Scope& scope, std::int64_t in, std::int64_t out, Init init);
   /// Several layers of one input as one product; the outputs stand side by side in the given order.
-  static Linear fused(Backend& backend, const std::vector<Scope>& scopes, std::int64_t in, std::int64_t out_each);
+  static Linear fused(Backend& backend, const std::vector<Scope>& scopes, std::int64_t in, std::int64_t out_each,
+                      Init init);
 
   Value operator()(const Value& x, Activation activation = Activation::none, const Value& residual = {}) const {
     return backend_->linear(x, packed_, activation, residual);
@@ -48,7 +50,7 @@ class LayerNorm {
 class Embedding {
  public:
   Embedding() = default;
-  Embedding(Backend& backend, const Scope& scope, std::int64_t entries, std::int64_t width);
+  Embedding(Backend& backend, const Scope& scope, std::int64_t entries, std::int64_t width, Init init);
 
   /// ids i64 […] → […, width]
   Value operator()(const Value& ids) const { return backend_->embedding(table_, ids); }

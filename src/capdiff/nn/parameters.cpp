@@ -27,7 +27,9 @@ void ParameterStore::add(SafetensorsFile file, std::string prefix) {
   sources_.push_back({std::move(file), std::move(prefix)});
 }
 
-void ParameterStore::add(std::string name, HostTensor value) { tensors_.insert_or_assign(std::move(name), std::move(value)); }
+void ParameterStore::add(std::string name, HostTensor value) {
+  tensors_.insert_or_assign(std::move(name), std::move(value));
+}
 
 bool ParameterStore::contains(const std::string& name) const {
   if (tensors_.contains(name)) return true;
@@ -39,12 +41,14 @@ bool ParameterStore::contains(const std::string& name) const {
 Parameter ParameterStore::get(const std::string& name, const Shape& shape, Init init) const {
   if (const auto found = tensors_.find(name); found != tensors_.end()) {
     if (found->second.shape() != shape)
-      fail(ErrorCode::invalid_model, "tensor '{}' has the shape {}, expected {}", name, to_string(found->second.shape()),
-           to_string(shape));
+      fail(ErrorCode::invalid_model, "tensor '{}' has the shape {}, expected {}", name,
+           to_string(found->second.shape()), to_string(shape));
     return {name, found->second};
   }
+  const Source* expected = nullptr;
   for (auto source = sources_.rbegin(); source != sources_.rend(); ++source) {
     if (!name.starts_with(source->prefix)) continue;
+    if (!expected) expected = &*source;
     const std::string inner = name.substr(source->prefix.size());
     if (!source->file.contains(inner)) continue;
     HostTensor value = source->file.tensor(inner, shape);
@@ -52,9 +56,9 @@ Parameter ParameterStore::get(const std::string& name, const Shape& shape, Init 
     return {name, std::move(value)};
   }
   if (seed_) return {name, initial_value(name, shape, init, *seed_)};
-  if (sources_.empty()) fail(ErrorCode::invalid_model, "there is no tensor '{}'", name);
-  fail(ErrorCode::invalid_model, "{}: there is no tensor '{}' of shape {}", sources_.back().file.name(), name,
-       to_string(shape));
+  if (!expected) fail(ErrorCode::invalid_model, "there is no tensor '{}'", name);
+  fail(ErrorCode::invalid_model, "{}: there is no tensor '{}' of shape {}", expected->file.name(),
+       name.substr(expected->prefix.size()), to_string(shape));
 }
 
 }  // namespace capdiff

@@ -23,8 +23,9 @@ struct Init {
   static Init normal(float standard_deviation) { return {Kind::normal, standard_deviation}; }
 };
 
-/// Where a model's parameters come from: weight files, and for training from nothing a seed that initialises what no file
-/// has. Models ask by name, shape and initialisation, so their constructors are the one place that states all three.
+/// Where a model's parameters come from: weight files, and for training from nothing a seed that initialises what no
+/// file has. Models ask by name, shape and initialisation, so their constructors are the one place that states all
+/// three.
 class ParameterStore {
  public:
   ParameterStore() = default;

@@ -18,19 +18,20 @@ Value self_attention(Backend& backend, const Value& qkv, std::int64_t width, con
 PostNormBlock::PostNormBlock(Backend& backend, const Scope& scope, const PostNormBlockConfig& config)
     : backend_(&backend), config_(config) {
   const std::int64_t width = config.width;
+  const Init init = Init::normal(config.init_std);
   const Scope self = scope / "attention" / "self";
-  qkv_ = Linear::fused(backend, {self / "query", self / "key", self / "value"}, width, width);
-  attention_output_ = Linear(backend, scope / "attention" / "output" / "dense", width, width);
+  qkv_ = Linear::fused(backend, {self / "query", self / "key", self / "value"}, width, width, init);
+  attention_output_ = Linear(backend, scope / "attention" / "output" / "dense", width, width, init);
   attention_norm_ = LayerNorm(backend, scope / "attention" / "output" / "LayerNorm", width, config.eps);
   if (config.cross_width > 0) {
     const Scope cross = scope / "crossattention" / "self";
-    cross_query_ = Linear(backend, cross / "query", width, width);
-    cross_key_value_ = Linear::fused(backend, {cross / "key", cross / "value"}, config.cross_width, width);
-    cross_output_ = Linear(backend, scope / "crossattention" / "output" / "dense", width, width);
+    cross_query_ = Linear(backend, cross / "query", width, width, init);
+    cross_key_value_ = Linear::fused(backend, {cross / "key", cross / "value"}, config.cross_width, width, init);
+    cross_output_ = Linear(backend, scope / "crossattention" / "output" / "dense", width, width, init);
     cross_norm_ = LayerNorm(backend, scope / "crossattention" / "output" / "LayerNorm", width, config.eps);
   }
-  intermediate_ = Linear(backend, scope / "intermediate" / "dense", width, config.intermediate);
-  output_ = Linear(backend, scope / "output" / "dense", config.intermediate, width);
+  intermediate_ = Linear(backend, scope / "intermediate" / "dense", width, config.intermediate, init);
+  output_ = Linear(backend, scope / "output" / "dense", config.intermediate, width, init);
   output_norm_ = LayerNorm(backend, scope / "output" / "LayerNorm", width, config.eps);
 }
 
@@ -56,9 +57,9 @@ Value PostNormBlock::cross_attention(const Value& x, std::span<const CrossSegmen
   std::int64_t begin = 0;
   for (const CrossSegment& segment : cross) {
     const Value q = cross.size() == 1 ? query : backend_->slice(query, 0, begin, begin + segment.rows);
-    parts.push_back(backend_->attention(q, segment.key_value->key, segment.key_value->value,
-                                        {.heads = config_.heads, .key_mask = {}, .causal = false,
-                                         .dropout = config_.dropout}));
+    parts.push_back(
+        backend_->attention(q, segment.key_value->key, segment.key_value->value,
+                            {.heads = config_.heads, .key_mask = {}, .causal = false, .dropout = config_.dropout}));
     begin += segment.rows;
   }
   if (begin != x.shape()[0])
@@ -71,10 +72,10 @@ PreNormBlock::PreNormBlock(Backend& backend, const Scope& scope, const PreNormBl
       config_(config),
       norm1_(backend, scope / "norm1", config.width, config.eps),
       norm2_(backend, scope / "norm2", config.width, config.eps),
-      qkv_(backend, scope / "attn" / "qkv", config.width, 3 * config.width),
-      proj_(backend, scope / "attn" / "proj", config.width, config.width),
-      fc1_(backend, scope / "mlp" / "fc1", config.width, config.mlp),
-      fc2_(backend, scope / "mlp" / "fc2", config.mlp, config.width) {}
+      qkv_(backend, scope / "attn" / "qkv", config.width, 3 * config.width, Init::normal(config.init_std)),
+      proj_(backend, scope / "attn" / "proj", config.width, config.width, Init::normal(config.init_std)),
+      fc1_(backend, scope / "mlp" / "fc1", config.width, config.mlp, Init::normal(config.init_std)),
+      fc2_(backend, scope / "mlp" / "fc2", config.mlp, config.width, Init::normal(config.init_std)) {}
 
 Value PreNormBlock::operator()(const Value& x) const {
   const Value context = self_attention(*backend_, qkv_(norm1_(x)), config_.width,

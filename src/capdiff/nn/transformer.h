@@ -13,8 +13,8 @@ struct KeyValue {
   Value key, value;
 };
 
-/// One run of rows of a batch that share a source of keys and values. With guidance the batch holds the conditional rows
-/// first and the unconditional rows behind them; each part has its own KeyValue.
+/// One run of rows of a batch that share a source of keys and values. With guidance the batch holds the conditional
+/// rows first and the unconditional rows behind them; each part has its own KeyValue.
 struct CrossSegment {
   std::int64_t rows = 0;  ///< rows of the batch that this segment serves
   const KeyValue* key_value = nullptr;
@@ -25,12 +25,14 @@ struct PostNormBlockConfig {
   std::int64_t heads = 12;
   std::int64_t intermediate = 3072;
   float eps = 1e-12f;
-  float dropout = 0.0f;             ///< on probabilities and on each sub-layer's output, while training
-  std::int64_t cross_width = 0;     ///< width of the tokens attended to; 0 leaves cross-attention out
+  float dropout = 0.0f;          ///< on probabilities and on each sub-layer's output, while training
+  float init_std = kInitStd;     ///< of matrices that no file provides
+  std::int64_t cross_width = 0;  ///< width of the tokens attended to; 0 leaves cross-attention out
 };
 
-/// A BERT layer: self-attention, optional cross-attention, feed-forward, each followed by LN(x + ·). Parameter names are
-/// BERT's: `attention.self.query`, `attention.output.LayerNorm`, `crossattention.…`, `intermediate.dense`, `output.dense`.
+/// A BERT layer: self-attention, optional cross-attention, feed-forward, each followed by LN(x + ·). Parameter names
+/// are BERT's: `attention.self.query`, `attention.output.LayerNorm`, `crossattention.…`, `intermediate.dense`,
+/// `output.dense`.
 class PostNormBlock {
  public:
   PostNormBlock(Backend& backend, const Scope& scope, const PostNormBlockConfig& config);
@@ -61,6 +63,7 @@ struct PreNormBlockConfig {
   std::int64_t mlp = 3072;
   float eps = 1e-6f;
   Activation activation = Activation::gelu;
+  float init_std = kInitStd;
 };
 
 /// A ViT block: x += proj(attention(LN1(x))); x += fc2(gelu(fc1(LN2(x)))). Parameter names are timm's: `norm1`,

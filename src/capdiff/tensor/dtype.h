@@ -31,7 +31,9 @@ constexpr std::size_t size_of(DType dtype) {
 std::string_view name_of(DType dtype);
 
 /// bfloat16 is the upper half of a float32.
-inline float bf16_to_f32(std::uint16_t bits) { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
+inline float bf16_to_f32(std::uint16_t bits) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+}
 
 /// Rounds to nearest, ties to even; NaN stays NaN.
 inline std::uint16_t f32_to_bf16(float value) {

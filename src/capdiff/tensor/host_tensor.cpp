@@ -46,10 +46,11 @@ HostTensor::HostTensor(DType dtype, Shape shape) : dtype_(dtype), shape_(std::mo
   owner_ = std::move(memory);
 }
 
-HostTensor HostTensor::view(DType dtype, Shape shape, std::span<const std::byte> bytes, std::shared_ptr<const void> owner) {
+HostTensor HostTensor::view(DType dtype, Shape shape, std::span<const std::byte> bytes,
+                            std::shared_ptr<const void> owner) {
   if (checked_byte_size(dtype, shape) != bytes.size())
-    fail(ErrorCode::invalid_input, "a tensor of shape {} and type {} cannot have {} bytes", to_string(shape), name_of(dtype),
-         bytes.size());
+    fail(ErrorCode::invalid_input, "a tensor of shape {} and type {} cannot have {} bytes", to_string(shape),
+         name_of(dtype), bytes.size());
   if (reinterpret_cast<std::uintptr_t>(bytes.data()) % size_of(dtype) != 0)
     fail(ErrorCode::internal, "misaligned tensor of shape {}", to_string(shape));
   HostTensor tensor;
@@ -80,7 +81,9 @@ HostTensor HostTensor::of(Shape shape, std::initializer_list<float> values) {
   return of(std::move(shape), std::span<const float>(values.begin(), values.size()));
 }
 
-HostTensor HostTensor::scalar(float value) { return of(Shape{}, {value}); }
+HostTensor HostTensor::scalar(float value) {
+  return of(Shape{}, {value});
+}
 
 std::span<std::byte> HostTensor::mutable_bytes() {
   if (!owned_) fail(ErrorCode::internal, "a view of a tensor of shape {} was written to", to_string(shape_));

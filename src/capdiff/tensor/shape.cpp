@@ -37,6 +37,8 @@ Shape Shape::with_cols(std::int64_t cols) const {
   return Shape(std::move(sizes));
 }
 
-std::string to_string(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape.sizes(), ", ")); }
+std::string to_string(const Shape& shape) {
+  return fmt::format("[{}]", fmt::join(shape.sizes(), ", "));
+}
 
 }  // namespace capdiff

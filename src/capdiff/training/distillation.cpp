@@ -52,8 +52,12 @@ struct DistillationBatch final : Batch {
 void write_transform(const Augmentation& drawn, const Image& photo, float* out) {
   const double width = photo.width, height = photo.height;
   const double sx = drawn.crop.width / width, sy = drawn.crop.height / height;
-  const double values[6] = {drawn.flip ? -sx : sx, 0.0, (2.0 * drawn.crop.x + drawn.crop.width) / width - 1.0,
-                            0.0, sy, (2.0 * drawn.crop.y + drawn.crop.height) / height - 1.0};
+  const double values[6] = {drawn.flip ? -sx : sx,
+                            0.0,
+                            (2.0 * drawn.crop.x + drawn.crop.width) / width - 1.0,
+                            0.0,
+                            sy,
+                            (2.0 * drawn.crop.y + drawn.crop.height) / height - 1.0};
   std::copy(std::begin(values), std::end(values), out);
 }
 
@@ -87,14 +91,16 @@ TeacherGrids::TeacherGrids(TorchBackend& backend, const Teacher& teacher, const 
   rows.clear();
 
   batches(readable, "teacher: photos", [&](std::span<const std::int64_t> part, const torch::Tensor& grid) {
-    const torch::Tensor projected = (torch::matmul(grid - reduced.mean, reduced.axes) / reduced.scale).to(torch::kBFloat16);
+    const torch::Tensor projected =
+        (torch::matmul(grid - reduced.mean, reduced.axes) / reduced.scale).to(torch::kBFloat16);
     if (!grids_.defined())
       grids_ = torch::zeros({photos.size(), projected.size(1), projected.size(2), projected.size(3)}, torch::kBFloat16);
     for (std::size_t i = 0; i < part.size(); ++i) grids_[part[i]].copy_(projected[static_cast<std::int64_t>(i)]);
   });
 }
 
-torch::Tensor TeacherGrids::crops(const torch::Tensor& items, const torch::Tensor& transforms, std::int64_t size) const {
+torch::Tensor TeacherGrids::crops(const torch::Tensor& items, const torch::Tensor& transforms,
+                                  std::int64_t size) const {
   const torch::NoGradGuard frozen;
   const torch::Tensor grids = grids_.index_select(0, items).to(torch::kFloat).permute({0, 3, 1, 2});
   const torch::Tensor places =
@@ -109,7 +115,8 @@ DistillationObjective::DistillationObjective(TorchBackend& backend, const ImageE
                                              const TeacherGrids& targets, const DistillationOptions& options)
     : backend_(&backend),
       encoder_(&encoder),
-      head_(backend, Scope(head_parameters) / "distillation_head", encoder.width(), targets.components()),
+      head_(backend, Scope(head_parameters) / "distillation_head", encoder.width(), targets.components(),
+            Init::normal(kInitStd)),
       preprocessor_(preprocessor),
       photos_(&photos),
       items_(std::move(items)),

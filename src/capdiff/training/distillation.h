@@ -15,11 +15,12 @@ namespace capdiff {
 class TeacherGrids {
  public:
   /// Photos are shown to the teacher at `side` × `side` pixels, a multiple of 32.
-  TeacherGrids(TorchBackend& backend, const Teacher& teacher, const PhotoStore& photos, int side, std::int64_t components);
+  TeacherGrids(TorchBackend& backend, const Teacher& teacher, const PhotoStore& photos, int side,
+               std::int64_t components);
 
   std::int64_t components() const { return grids_.size(3); }
-  /// Targets [B, size · size, K] of crops of the photos at `items` i64 [B]; `transforms` f32 [B, 2, 3] takes the target's
-  /// coordinates in −1..1 to those of the photo.
+  /// Targets [B, size · size, K] of crops of the photos at `items` i64 [B]; `transforms` f32 [B, 2, 3] takes the
+  /// target's coordinates in −1..1 to those of the photo.
   torch::Tensor crops(const torch::Tensor& items, const torch::Tensor& transforms, std::int64_t size) const;
 
  private:
@@ -33,8 +34,8 @@ struct DistillationOptions {
   std::uint64_t seed = 0;
 };
 
-/// Teaches an image encoder to see what the teacher sees: a linear head on every token predicts the teacher's grid at the
-/// same place, under random crops, flips and colours.
+/// Teaches an image encoder to see what the teacher sees: a linear head on every token predicts the teacher's grid at
+/// the same place, under random crops, flips and colours.
 ///   loss = mean (ŷ − y)² + pooled_weight · mean (mean ŷ − mean y)² + cosine_weight · mean (1 − cos(ŷ, y))
 class DistillationObjective final : public Objective {
  public:

@@ -11,13 +11,14 @@ namespace {
 
 /// P photos with C captions each, photo-major.
 struct LadicBatch final : Batch {
-  HostTensor pixels;                        ///< [P, 3, S, S], zero where the photo is dropped
-  TokenBatch captions;                      ///< [P · C, L]
-  HostTensor noise;                         ///< ε [P · C, L, D]
-  HostTensor time;                          ///< t i64 [P · C]
-  HostTensor signal, deviation;             ///< √ᾱ_t and F √(1 − ᾱ_t), [P · C, 1, 1]
+  HostTensor pixels;                           ///< [P, 3, S, S], zero where the photo is dropped
+  TokenBatch captions;                         ///< [P · C, L]
+  HostTensor noise;                            ///< ε [P · C, L, D]
+  HostTensor time;                             ///< t i64 [P · C]
+  HostTensor signal, deviation;                ///< √ᾱ_t and F √(1 − ᾱ_t), [P · C, 1, 1]
   std::vector<std::int64_t> self_conditioned;  ///< photos whose captions see a first estimate
   std::vector<std::int64_t> others;
+  bool train_image_encoder = false;
 };
 
 RandomStream random_stream(std::uint64_t seed, RandomPurpose purpose, std::uint64_t draw) {
@@ -50,7 +51,8 @@ LadicObjective::LadicObjective(TorchBackend& backend, const LadicModel& model, c
       options_(options) {
   check(options.augment);
   for (const CaptionedPhoto& item : items_)
-    if (item.captions.empty()) fail(ErrorCode::invalid_input, "photo {} of the training set has no caption", item.photo);
+    if (item.captions.empty())
+      fail(ErrorCode::invalid_input, "photo {} of the training set has no caption", item.photo);
 }
 
 std::unique_ptr<Batch> LadicObjective::prepare(std::span<const Sample> samples) const {
@@ -67,6 +69,8 @@ std::unique_ptr<Batch> LadicObjective::prepare(std::span<const Sample> samples) 
   batch->time = HostTensor(DType::i64, {rows});
   batch->signal = HostTensor(DType::f32, {rows, 1, 1});
   batch->deviation = HostTensor(DType::f32, {rows, 1, 1});
+  batch->train_image_encoder =
+      options_.train_image_encoder && samples.front().draw >= options_.frozen_image_encoder_samples;
   std::vector<std::int64_t> captions;
   std::size_t row = 0;
   for (std::size_t i = 0; i < samples.size(); ++i) {
@@ -110,11 +114,10 @@ StepLosses LadicObjective::losses(const Batch& prepared) {
   {
     const torch::NoGradGuard frozen;
     x0 = model_->text().encode(batch.captions);
-    if (!options_.train_image_encoder) tokens = model_->image_encoder().encode(b.upload(batch.pixels)).patches;
+    if (!batch.train_image_encoder) tokens = model_->image_encoder().encode(b.upload(batch.pixels)).patches;
   }
-  if (options_.train_image_encoder) tokens = model_->image_encoder().encode(b.upload(batch.pixels)).patches;
-  const Value x_t =
-      b.add(b.mul(x0, b.upload(batch.signal)), b.mul(b.upload(batch.noise), b.upload(batch.deviation)));
+  if (batch.train_image_encoder) tokens = model_->image_encoder().encode(b.upload(batch.pixels)).patches;
+  const Value x_t = b.add(b.mul(x0, b.upload(batch.signal)), b.mul(b.upload(batch.noise), b.upload(batch.deviation)));
   const Value t = b.upload(batch.time);
   const Condition condition = model_->denoiser().condition(tokens);
   const Value self_condition = first_estimate(x_t, t, condition, batch.self_conditioned, batch.others);
@@ -147,8 +150,8 @@ Value LadicObjective::first_estimate(const Value& x_t, const Value& t, const Con
   std::int64_t at = 0;
   for (const std::int64_t row : rows) place[static_cast<std::size_t>(row)] = at++;
   for (const std::int64_t row : zero_rows) place[static_cast<std::size_t>(row)] = at++;
-  const Value zeros = b.upload(HostTensor(
-      DType::f32, {static_cast<std::int64_t>(zero_rows.size()), x_t.shape()[1], x_t.shape()[2]}));
+  const Value zeros =
+      b.upload(HostTensor(DType::f32, {static_cast<std::int64_t>(zero_rows.size()), x_t.shape()[1], x_t.shape()[2]}));
   return b.gather(b.concat(std::array{estimate, zeros}, 0), upload_indices(b, place));
 }
 

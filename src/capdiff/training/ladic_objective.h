@@ -21,6 +21,9 @@ struct LadicTrainingOptions {
   double image_drop = 0.1;              ///< share of photos replaced by nothing, for guidance
   double self_condition = 0.5;          ///< share of photos whose captions see a first estimate
   bool train_image_encoder = false;
+  /// Samples of the run during which the image encoder stays as it is even so: until the diffuser has learnt something,
+  /// its gradients would only spoil what the encoder knows.
+  std::uint64_t frozen_image_encoder_samples = 0;
   AugmentOptions augment;
   std::uint64_t seed = 0;
 };

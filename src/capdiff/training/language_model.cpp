@@ -16,7 +16,8 @@ struct MaskedBatch final : Batch {
 
 LanguageModelObjective::LanguageModelObjective(TorchBackend& backend, const ParameterStore& parameters,
                                                const SplitBertConfig& config, const EncodedCaptions& captions,
-                                               const Vocabulary& vocabulary, double mask_probability, std::uint64_t seed)
+                                               const Vocabulary& vocabulary, double mask_probability,
+                                               std::uint64_t seed)
     : backend_(&backend),
       captions_(&captions),
       vocabulary_(&vocabulary),
@@ -52,8 +53,10 @@ std::unique_ptr<Batch> LanguageModelObjective::prepare(std::span<const Sample> s
       if (!chosen) continue;
       batch->positions.push_back(static_cast<std::int64_t>(words[w]));
       batch->targets.push_back(ids[words[w]]);
-      if (kind < 0.8) ids[words[w]] = vocabulary_->mask();
-      else if (kind < 0.9) ids[words[w]] = other;
+      if (kind < 0.8)
+        ids[words[w]] = vocabulary_->mask();
+      else if (kind < 0.9)
+        ids[words[w]] = other;
     }
   }
   return batch;
@@ -66,8 +69,8 @@ StepLosses LanguageModelObjective::losses(const Batch& batch) {
   const Value mask = b.upload(masked.tokens.mask);
   const Value hidden = upper_(lower_(embeddings_(b.upload(masked.tokens.ids)), mask), mask);
   const std::int64_t width = hidden.shape()[2];
-  const Value chosen = b.gather(b.reshape(hidden, {hidden.shape().rows(), width}),
-                                b.upload(HostTensor::of({count}, masked.positions)));
+  const Value chosen =
+      b.gather(b.reshape(hidden, {hidden.shape().rows(), width}), b.upload(HostTensor::of({count}, masked.positions)));
   const Value loss = b.cross_entropy(lm_head_(chosen), b.upload(HostTensor::of({count}, masked.targets)));
   const torch::Tensor total = TorchBackend::tensor(loss);
   return {total, {{"masked_loss", total.detach()}}};

@@ -25,8 +25,8 @@ LadicConfig recipe_model(const RunContext& run) {
 Vocabulary recipe_vocabulary(const RunContext& run, const LadicConfig& config) {
   Vocabulary vocabulary = Vocabulary::load(run.file("vocab.txt"));
   if (vocabulary.size() != config.text.bert.vocab_size)
-    fail(ErrorCode::usage, "{}: {} pieces, but the recipe has model.text.vocab_size = {}", run.file("vocab.txt").string(),
-         vocabulary.size(), config.text.bert.vocab_size);
+    fail(ErrorCode::usage, "{}: {} pieces, but the recipe has model.text.vocab_size = {}",
+         run.file("vocab.txt").string(), vocabulary.size(), config.text.bert.vocab_size);
   return vocabulary;
 }
 
@@ -51,7 +51,8 @@ void export_model(const std::filesystem::path& folder, const RunContext& run, co
   std::filesystem::create_directories(folder);
   std::map<std::string, HostTensor> rounded;
   for (const auto& [name, value] : weights) rounded.emplace(name, value.to(DType::bf16));
-  write_safetensors(folder / "model.safetensors", rounded, {{"format", "pt"}, {"producer", "capdiff " CAPDIFF_VERSION}});
+  write_safetensors(folder / "model.safetensors", rounded,
+                    {{"format", "pt"}, {"producer", "capdiff " CAPDIFF_VERSION}});
   const SafetensorsFile statistics = SafetensorsFile::open(run.file("statistics.safetensors"));
   write_safetensors(folder / "statistics.safetensors",
                     {{"mean", statistics.tensor("mean")}, {"std", statistics.tensor("std")}});

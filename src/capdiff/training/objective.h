@@ -12,8 +12,8 @@
 namespace capdiff {
 
 /// One training sample: which item of the data set, and its number within the whole run. Every random choice made for a
-/// sample (crop, time step, noise, image drop) is keyed by (seed, draw), so it does not depend on batch size, workers or
-/// ranks.
+/// sample (crop, time step, noise, image drop) is keyed by (seed, draw), so it does not depend on batch size, workers
+/// or ranks.
 struct Sample {
   std::int64_t item = 0;
   std::uint64_t draw = 0;

@@ -32,7 +32,8 @@ std::vector<fs::path> training_photos(const DataOptions& data) {
 fs::path teacher_graph(const fs::path& folder) {
   for (const fs::directory_entry& entry : fs::directory_iterator(folder))
     if (entry.path().extension() == ".json") return entry.path();
-  fail(ErrorCode::not_found, "{}: no teacher in this folder (a .json file beside a .safetensors file)", folder.string());
+  fail(ErrorCode::not_found, "{}: no teacher in this folder (a .json file beside a .safetensors file)",
+       folder.string());
 }
 
 }  // namespace

@@ -11,7 +11,8 @@
 namespace capdiff {
 namespace {
 
-/// Photos of the training splits with their encoded captions; those that cannot be read or have no caption are left out.
+/// Photos of the training splits with their encoded captions; those that cannot be read or have no caption are left
+/// out.
 std::vector<CaptionedPhoto> captioned_photos(const CaptionDataset& dataset, const PhotoStore& photos,
                                              EncodedCaptions& captions) {
   std::vector<CaptionedPhoto> items;
@@ -37,6 +38,8 @@ void run_ladic_stage(RunContext& run) {
   options.image_drop = table.get_number("image_drop", 0.0, 1.0, options.image_drop);
   options.self_condition = table.get_number("self_condition", 0.0, 1.0, options.self_condition);
   options.train_image_encoder = table.get_bool("train_image_encoder", options.train_image_encoder);
+  options.frozen_image_encoder_samples =
+      static_cast<std::uint64_t>(optimisation.batch * table.get_int("frozen_image_encoder_steps", 0, 1'000'000'000, 0));
   options.seed = run.seed();
   table.reject_unknown_keys();
 

@@ -63,8 +63,8 @@ void run_language_model_stage(RunContext& run) {
   backend->set_trainable([](const std::string&) { return true; });
   ParameterStore parameters;
   parameters.initialise_missing(run.seed());
-  LanguageModelObjective objective(*backend, parameters, config.text, captions, tokenizer.vocabulary(), mask_probability,
-                                   run.seed());
+  LanguageModelObjective objective(*backend, parameters, config.text, captions, tokenizer.vocabulary(),
+                                   mask_probability, run.seed());
   train(objective, *backend, optimisation, run.trainer());
   write_safetensors(run.output("text.safetensors"), backend->state());
 }

@@ -37,8 +37,7 @@ Value padded(Backend& backend, Value x, const Conv2dOptions& pad) {
 
 Teacher::Teacher(Backend& backend, const std::filesystem::path& graph) : backend_(&backend) {
   const JsonReader json = JsonReader::open(graph, ErrorCode::invalid_model);
-  const SafetensorsFile weights =
-      SafetensorsFile::open(std::filesystem::path(graph).replace_extension(".safetensors"));
+  const SafetensorsFile weights = SafetensorsFile::open(std::filesystem::path(graph).replace_extension(".safetensors"));
   std::map<std::string, std::size_t> places{{"input", 0}};
   for (const JsonReader& operation : json.get_objects("ops", kMaxOperations)) {
     const std::string op = operation.get_string("op");

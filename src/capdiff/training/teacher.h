@@ -10,10 +10,10 @@
 
 namespace capdiff {
 
-/// A frozen convolutional network given as a list of operations beside its weights: what a small image encoder learns to
-/// imitate. `<name>.json` holds {"ops": [{"op", "in", "out", …}]} with Conv, Clip (to 0..6), Pad, Add, Transpose and
-/// GlobalAveragePool; `<name>.safetensors` the tensors `<weight>.weight` [out, in / groups, kh, kw] and `<weight>.bias`.
-/// What stands behind the pooling, a classifier, is not needed and not read.
+/// A frozen convolutional network given as a list of operations beside its weights: what a small image encoder learns
+/// to imitate. `<name>.json` holds {"ops": [{"op", "in", "out", …}]} with Conv, Clip (to 0..6), Pad, Add, Transpose and
+/// GlobalAveragePool; `<name>.safetensors` the tensors `<weight>.weight` [out, in / groups, kh, kw] and
+/// `<weight>.bias`. What stands behind the pooling, a classifier, is not needed and not read.
 class Teacher {
  public:
   /// `graph` is the JSON file. Throws `Error(invalid_model)` that names it for unknown operations, unknown inputs and

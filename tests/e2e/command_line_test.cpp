@@ -1,0 +1,220 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "capdiff/base/files.h"
+#include "capdiff/formats/safetensors.h"
+#include "tests/support/command.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/tiny_model.h"
+
+namespace capdiff::test {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+const fs::path kScene = fs::path(CAPDIFF_SOURCE_DIR) / "tests/e2e/scene.png";
+const fs::path kOther = fs::path(CAPDIFF_SOURCE_DIR) / "tests/data/ladic_tiny/image.png";
+
+/// The real program, a tiny model and a folder of pictures.
+class CommandLine : public testing::Test {
+ protected:
+  void SetUp() override {
+    write_tiny_model(model_);
+    fs::create_directories(photos_);
+    fs::copy_file(kScene, photos_ / "b.png");
+    fs::copy_file(kOther, photos_ / "a.png");
+  }
+
+  CommandResult caption(std::vector<std::string> arguments, const std::string& input = "") const {
+    arguments.insert(arguments.begin(), {"caption", "-m", model_.string()});
+    return run_capdiff(arguments, input);
+  }
+
+  /// Expects exit code 1, nothing on standard output, and an error that names `file` and says `reason`.
+  void expect_refused(const fs::path& file, const std::string& reason) const {
+    const CommandResult result = caption({file.string()});
+    EXPECT_EQ(result.exit_code, 1) << file;
+    EXPECT_EQ(result.output, "") << file;
+    EXPECT_THAT(result.errors, HasSubstr(file.string()));
+    EXPECT_THAT(result.errors, HasSubstr(reason));
+  }
+
+  TemporaryFolder folder_;
+  fs::path model_ = folder_.path() / "model";
+  fs::path photos_ = folder_.path() / "photos";
+};
+
+TEST_F(CommandLine, PrintsTheBareCaptionOfOneFile) {
+  const CommandResult result = caption({kScene.string()});
+  EXPECT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_EQ(std::ranges::count(result.output, '\n'), 1);
+  EXPECT_EQ(result.output.find('\t'), std::string::npos);
+  EXPECT_EQ(caption({"-"}, read_text_bytes(kScene)).output, result.output);
+}
+
+TEST_F(CommandLine, PrintsPathAndCaptionOfAFolderInOrder) {
+  const std::string a = caption({(photos_ / "a.png").string()}).output;
+  const std::string b = caption({(photos_ / "b.png").string()}).output;
+  const CommandResult result = caption({photos_.string()});
+  EXPECT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_EQ(result.output, (photos_ / "a.png").string() + "\t" + a + (photos_ / "b.png").string() + "\t" + b);
+}
+
+TEST_F(CommandLine, WritesJsonLines) {
+  const CommandResult result = caption({kScene.string(), "--format", "jsonl", "--candidates", "3", "--seed", "5"});
+  ASSERT_EQ(result.exit_code, 0) << result.errors;
+  const nlohmann::json line = nlohmann::json::parse(result.output);
+  EXPECT_EQ(line.at("path"), kScene.string());
+  EXPECT_EQ(line.at("candidates").size(), 3u);
+  EXPECT_EQ(line.at("caption"), line.at("candidates")[0].at("text"));
+  EXPECT_EQ(line.at("steps"), 5);
+  EXPECT_EQ(line.at("guidance"), 1.0);
+  EXPECT_GE(line.at("seconds").get<double>(), 0.0);
+}
+
+TEST_F(CommandLine, WritesAFileOnlyWhenAllIsDone) {
+  const fs::path output = folder_.path() / "captions.txt";
+  const CommandResult result = caption({kScene.string(), "-o", output.string()});
+  EXPECT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_EQ(result.output, "");
+  EXPECT_EQ(read_text_bytes(output), caption({kScene.string()}).output);
+}
+
+TEST_F(CommandLine, RefusesWhatIsNoPicture) {
+  const std::string png = read_text_bytes(kScene);
+  std::ofstream(photos_ / "cut.png", std::ios::binary) << png.substr(0, png.size() / 2);
+  std::ofstream(photos_ / "text.jpg") << "this is a letter to my aunt\n";
+  std::ofstream(photos_ / "empty.jpg");
+  fs::create_directory(folder_.path() / "nothing");
+  expect_refused(photos_ / "cut.png", "cut.png");
+  expect_refused(photos_ / "text.jpg", "not a JPEG or PNG");
+  expect_refused(photos_ / "empty.jpg", "empty");
+  expect_refused(folder_.path() / "missing.jpg", "missing.jpg");
+  expect_refused(folder_.path() / "nothing", "no pictures");
+}
+
+TEST_F(CommandLine, CaptionsTheOthersAndSaysThatSomeFailed) {
+  const CommandResult alone = caption({photos_.string()});
+  std::ofstream(photos_ / "aa.jpg") << "not a picture";
+  const CommandResult result = caption({photos_.string()});
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_EQ(result.output, alone.output);
+  EXPECT_THAT(result.errors, HasSubstr("aa.jpg"));
+}
+
+TEST_F(CommandLine, RefusesBrokenModels) {
+  const auto refused = [&](const std::string& file, const std::string& reason) {
+    const CommandResult result = caption({kScene.string()});
+    EXPECT_EQ(result.exit_code, 1) << reason;
+    EXPECT_EQ(result.output, "") << reason;
+    EXPECT_THAT(result.errors, HasSubstr(file));
+    EXPECT_THAT(result.errors, HasSubstr(reason));
+  };
+  const fs::path weights = model_ / "model.safetensors";
+  const SafetensorsFile original = SafetensorsFile::open(weights);
+  std::map<std::string, HostTensor> tensors;
+  for (const std::string& name : original.names()) tensors.emplace(name, original.tensor(name));
+
+  std::map<std::string, HostTensor> poisoned = tensors;
+  HostTensor nan(DType::f32, poisoned.at("time_layer_norm.bias").shape());
+  std::ranges::fill(nan.mutable_values<float>(), std::numeric_limits<float>::quiet_NaN());
+  poisoned.at("time_layer_norm.bias") = nan;
+  write_safetensors(weights, poisoned);
+  refused("model.safetensors", "time_layer_norm.bias");
+
+  std::map<std::string, HostTensor> fewer = tensors;
+  fewer.erase("diffuser.encoder.layer.0.output.dense.weight");
+  write_safetensors(weights, fewer);
+  refused("model.safetensors", "diffuser.encoder.layer.0.output.dense.weight");
+
+  write_safetensors(weights, tensors);
+  fs::resize_file(weights, fs::file_size(weights) / 2);
+  refused("model.safetensors", "model.safetensors");
+
+  fs::remove(weights);
+  refused("model.safetensors", "model.safetensors");
+}
+
+TEST_F(CommandLine, ExplainsWrongUsage) {
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{},
+                                                    {"capton"},
+                                                    {"caption"},
+                                                    {"caption", "x.jpg", "--stepps", "3"},
+                                                    {"caption", "x.jpg", "--steps", "0"},
+                                                    {"caption", "x.jpg", "--dtype", "f7"},
+                                                    {"serve"}}) {
+    const CommandResult result = run_capdiff(arguments);
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_EQ(result.output, "");
+    EXPECT_NE(result.errors, "");
+  }
+  EXPECT_THAT(run_capdiff({"--version"}).output, StartsWith("capdiff "));
+  EXPECT_THAT(run_capdiff({"caption", "--help"}).output, HasSubstr("--steps"));
+}
+
+TEST_F(CommandLine, TakesOptionsFromAFile) {
+  std::ofstream(folder_.path() / "options.toml") << "steps = 3\nguidance = 0.5\nformat = \"jsonl\"\n";
+  const CommandResult result = caption({kScene.string(), "--config", (folder_.path() / "options.toml").string()});
+  ASSERT_EQ(result.exit_code, 0) << result.errors;
+  const nlohmann::json line = nlohmann::json::parse(result.output);
+  EXPECT_EQ(line.at("steps"), 3);
+  EXPECT_EQ(line.at("guidance"), 0.5);
+  EXPECT_EQ(nlohmann::json::parse(caption({kScene.string(), "--steps", "2", "--config",
+                                           (folder_.path() / "options.toml").string()})
+                                      .output)
+                .at("steps"),
+            2);
+  EXPECT_THAT(caption({kScene.string(), "--steps", "4", "--dump-config"}).output, HasSubstr("steps=4"));
+  std::ofstream(folder_.path() / "wrong.toml") << "stepps = 3\n";
+  const CommandResult wrong = caption({kScene.string(), "--config", (folder_.path() / "wrong.toml").string()});
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_THAT(wrong.errors, HasSubstr("steps"));
+}
+
+TEST_F(CommandLine, ListsTensors) {
+  const CommandResult result = run_capdiff({"info", model_.string(), "--json", "--hash"});
+  ASSERT_EQ(result.exit_code, 0) << result.errors;
+  const nlohmann::json tensors = nlohmann::json::parse(result.output).at("tensors");
+  const auto mean = std::ranges::find_if(tensors, [](const auto& tensor) { return tensor.at("name") == "mean"; });
+  ASSERT_NE(mean, tensors.end());
+  EXPECT_EQ(mean->at("dtype"), "F32");
+  EXPECT_EQ(mean->at("shape"), (nlohmann::json{32}));
+  EXPECT_EQ(mean->at("sha256").get<std::string>().size(), 64u);
+}
+
+TEST_F(CommandLine, EvaluatesASplit) {
+  nlohmann::json dataset{{"dataset", "toy"}, {"images", nlohmann::json::array()}};
+  for (const auto& [id, name] : {std::pair{3, "a.png"}, {9, "b.png"}})
+    dataset["images"].push_back(
+        {{"imgid", id},
+         {"filename", name},
+         {"split", "val"},
+         {"sentences", {{{"raw", "a man riding a horse on the beach"}}, {{"raw", "two dogs"}}}}});
+  std::ofstream(folder_.path() / "dataset.json") << dataset;
+  const fs::path results = folder_.path() / "results.json";
+  const CommandResult result =
+      run_capdiff({"evaluate", "-m", model_.string(), "--dataset", (folder_.path() / "dataset.json").string(),
+                   "--images", photos_.string(), "--split", "val", "-o", results.string(), "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.errors;
+  const nlohmann::json report = nlohmann::json::parse(result.output);
+  for (const char* metric : {"BLEU-1", "BLEU-4", "ROUGE-L", "CIDEr-D"})
+    EXPECT_TRUE(report.at("corpus").contains(metric));
+  EXPECT_TRUE(report.at("per_image").contains("9"));
+  EXPECT_EQ(report.at("images"), 2);
+  EXPECT_THAT(report.at("signature").get<std::string>(), HasSubstr("lower-nopunct"));
+  const nlohmann::json captions = nlohmann::json::parse(read_text_bytes(results));
+  EXPECT_EQ(captions.size(), 2u);
+  EXPECT_EQ(captions[0].at("image_id"), 3);
+  EXPECT_EQ(captions[0].at("caption").get<std::string>() + "\n", caption({(photos_ / "a.png").string()}).output);
+}
+
+}  // namespace
+}  // namespace capdiff::test

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace capdiff::test {
+
+/// What a program left behind.
+struct CommandResult {
+  int exit_code = 0;
+  std::string output;  ///< standard output
+  std::string errors;  ///< standard error
+};
+
+/// Runs build/bin/capdiff with the arguments, and with `input` as its standard input.
+CommandResult run_capdiff(const std::vector<std::string>& arguments, const std::string& input = "");
+
+/// The bytes of a file.
+std::string read_text_bytes(const std::filesystem::path& path);
+
+}  // namespace capdiff::test

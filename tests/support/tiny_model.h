@@ -1,0 +1,11 @@
+#pragma once
+
+#include <filesystem>
+
+namespace capdiff::test {
+
+/// Writes a complete LaDiC model folder, with the random weights of tests/data/ladic_tiny: good for everything but
+/// sense.
+void write_tiny_model(const std::filesystem::path& folder);
+
+}  // namespace capdiff::test
