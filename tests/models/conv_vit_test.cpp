@@ -54,5 +54,13 @@ TEST(ImageEncoders, ConfigurationsSurviveJson) {
   EXPECT_THROW(image_encoder_config(JsonReader(unknown, "test")), Error);
 }
 
+TEST(ImageEncoders, RefuseSizesThatDoNotFit) {
+  nlohmann::json none = to_json(ImageEncoderConfig(tiny())), odd = none;
+  none["stages"] = nlohmann::json::array();
+  odd["heads"] = 4;
+  EXPECT_THROW(image_encoder_config(JsonReader(none, "test")), Error);
+  EXPECT_THROW(image_encoder_config(JsonReader(odd, "test")), Error);
+}
+
 }  // namespace
 }  // namespace capdiff

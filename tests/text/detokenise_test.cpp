@@ -130,5 +130,12 @@ TEST(Detokenise, EqualsTheReferenceOnASmallVocabulary) {
   EXPECT_GT(paper, 0);
 }
 
+TEST(Detokenise, TidiesPaperCaptionsForPeople) {
+  EXPECT_EQ(tidy_paper_caption("a a man man riding  a a horse"), "a man riding a horse");
+  EXPECT_EQ(tidy_paper_caption("##ing a dog"), "ing a dog");
+  EXPECT_EQ(tidy_paper_caption("a dog and a dog"), "a dog and a dog");
+  EXPECT_EQ(tidy_paper_caption(""), "");
+}
+
 }  // namespace
 }  // namespace capdiff

@@ -162,9 +162,9 @@ std::vector<Caption> LadicCaptioner::caption(std::span<const Image> images, cons
   for (Caption& caption : captions) {
     for (std::int64_t k = 0; k < options.candidates; ++k, ++row) {
       const auto at = static_cast<std::int64_t>(row);
-      caption.candidates.push_back({paper_caption(vocabulary_, ids.slice(at, at + 1).values<std::int64_t>()),
-                                    mean_log_confidence(logits.slice(at, at + 1).values<float>(), length),
-                                    options.seed});
+      caption.candidates.push_back(
+          {tidy_paper_caption(paper_caption(vocabulary_, ids.slice(at, at + 1).values<std::int64_t>())),
+           mean_log_confidence(logits.slice(at, at + 1).values<float>(), length), options.seed});
     }
     caption.text = caption.candidates.front().text;
   }

@@ -10,11 +10,6 @@ constexpr std::int64_t kMaxLayers = 256;
 constexpr std::int64_t kMaxVocabulary = 1 << 20;
 constexpr std::int64_t kMaxPositions = 4096;
 
-void require_divisible(const JsonReader& json, std::int64_t width, std::int64_t heads) {
-  if (width % heads != 0)
-    fail(ErrorCode::invalid_model, "{}: a width of {} cannot be shared by {} heads", json.source(), width, heads);
-}
-
 SplitBertConfig text_config(const JsonReader& json) {
   SplitBertConfig config;
   BertConfig& bert = config.bert;

@@ -5,13 +5,10 @@
 #include <array>
 #include <cmath>
 
-#include "capdiff/base/error.h"
-
 namespace capdiff {
 
 ConvVit::ConvVit(Backend& backend, const Scope& scope, const ConvVitConfig& config)
     : backend_(&backend), config_(config) {
-  if (config.stages.empty()) fail(ErrorCode::invalid_model, "a conv-vit needs at least one stage");
   std::int64_t channels = 3;
   std::int64_t side = config.image_size;
   for (std::size_t i = 0; i < config.stages.size(); ++i) {

@@ -18,6 +18,7 @@ VisionTransformerConfig vit_config(const JsonReader& json) {
   config.width = json.get_int("width", 1, kMaxWidth);
   config.depth = json.get_int("depth", 1, kMaxDepth);
   config.heads = json.get_int("heads", 1, config.width);
+  require_divisible(json, config.width, config.heads);
   config.mlp = json.get_int("mlp", 1, kMaxWidth);
   config.eps = static_cast<float>(json.get_number("eps", 0.0, 1.0, config.eps));
   config.init_std = static_cast<float>(json.get_number("init_std", 0.0, 1.0, config.init_std));
@@ -32,8 +33,10 @@ ConvVitConfig conv_vit_config(const JsonReader& json) {
         {stage.get_int("channels", 1, kMaxWidth), stage.get_int("blocks", 0, kMaxDepth), stage.get_bool("norm", true)});
     stage.reject_unknown_keys();
   }
+  if (config.stages.empty()) fail(ErrorCode::invalid_model, "{}: a conv-vit needs at least one stage", json.source());
   config.depth = json.get_int("depth", 0, kMaxDepth);
   config.heads = json.get_int("heads", 1, kMaxWidth);
+  require_divisible(json, config.width(), config.heads);
   config.mlp = json.get_int("mlp", 1, kMaxWidth);
   config.eps = static_cast<float>(json.get_number("eps", 0.0, 1.0, config.eps));
   config.init_std = static_cast<float>(json.get_number("init_std", 0.0, 1.0, config.init_std));
@@ -41,6 +44,11 @@ ConvVitConfig conv_vit_config(const JsonReader& json) {
 }
 
 }  // namespace
+
+void require_divisible(const JsonReader& json, std::int64_t width, std::int64_t heads) {
+  if (width % heads != 0)
+    fail(ErrorCode::invalid_model, "{}: a width of {} cannot be shared by {} heads", json.source(), width, heads);
+}
 
 ImageEncoderConfig image_encoder_config(const JsonReader& json) {
   const bool vit = json.get_choice("type", {"vit", "conv-vit"}) == "vit";

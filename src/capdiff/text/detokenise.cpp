@@ -78,7 +78,7 @@ std::vector<std::vector<std::int64_t>> unique_consecutive_columns(std::vector<st
   return rows;
 }
 
-std::string tidy_released_caption(std::string_view text) {
+std::string without_repeated_words(std::string_view text) {
   auto words = split_white_space(text);
   words.erase(std::unique(words.begin(), words.end()), words.end());
   std::string joined;
@@ -86,7 +86,17 @@ std::string tidy_released_caption(std::string_view text) {
     if (!joined.empty()) joined.push_back(' ');
     joined.append(word);
   }
-  return std::string(strip(strip(joined, '.'), ' ')) + ".";
+  return joined;
+}
+
+std::string tidy_released_caption(std::string_view text) {
+  const std::string words = without_repeated_words(text);
+  return std::string(strip(strip(words, '.'), ' ')) + ".";
+}
+
+std::string tidy_paper_caption(std::string_view text) {
+  while (text.starts_with("##")) text.remove_prefix(2);
+  return without_repeated_words(text);
 }
 
 std::string released_caption(const Vocabulary& vocabulary, std::span<const std::int64_t> ids) {

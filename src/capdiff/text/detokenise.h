@@ -22,6 +22,9 @@ std::vector<std::int64_t> without_tokens(std::span<const std::int64_t> ids, std:
 /// repetitions. Rows of different lengths are an Error(invalid_input).
 std::vector<std::vector<std::int64_t>> unique_consecutive_columns(std::vector<std::vector<std::int64_t>> rows);
 
+/// `text` with single spaces, and one of each run of adjacent equal words: positions decoded in parallel stutter.
+std::string without_repeated_words(std::string_view text);
+
 /// The last step of the released code: of adjacent equal words one stays, full stops and spaces at both ends go, and
 /// one full stop is put at the end.
 std::string tidy_released_caption(std::string_view text);
@@ -34,5 +37,9 @@ std::string released_caption(const Vocabulary& vocabulary, std::span<const std::
 /// The caption of one row of ids in the profile "paper": `join_pieces` without [PAD], [CLS] and [SEP], wherever they
 /// stand.
 std::string paper_caption(const Vocabulary& vocabulary, std::span<const std::int64_t> ids);
+
+/// What people are shown of a `paper_caption`: without repeated words, and without the mark of a continuation piece that
+/// has nothing to continue.
+std::string tidy_paper_caption(std::string_view text);
 
 }  // namespace capdiff

@@ -33,6 +33,8 @@ OptimisationOptions read_optimisation(const JsonReader& table) {
   options.warmup = table.get_number("warmup", 0, 1, options.warmup);
   options.decay = read_decay(table);
   options.weight_decay = table.get_number("weight_decay", 0, 100, options.weight_decay);
+  options.beta1 = table.get_number("beta1", 0, 0.999999, options.beta1);
+  options.beta2 = table.get_number("beta2", 0, 0.999999, options.beta2);
   options.gradient_clip = table.get_number("gradient_clip", 0, 1e6, options.gradient_clip);
   options.ema = table.get_number("ema", 0, 0.999999, options.ema);
   options.checkpoint_every = table.get_int("checkpoint_every", 1, kMaxSteps, options.checkpoint_every);

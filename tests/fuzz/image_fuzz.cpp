@@ -1,0 +1,9 @@
+#include "capdiff/image/decode.h"
+#include "tests/fuzz/fuzz_target.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  return capdiff::fuzz::refuses_or_reads(data, size, [](std::span<const std::byte> bytes) {
+    constexpr std::uint64_t kSmall = 1 << 20;  // keeps the fuzzer fast
+    capdiff::decode(bytes, "fuzz", {.apply_exif_orientation = true, .max_pixels = kSmall});
+  });
+}
