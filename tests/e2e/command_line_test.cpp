@@ -167,11 +167,11 @@ TEST_F(CommandLine, TakesOptionsFromAFile) {
   const nlohmann::json line = nlohmann::json::parse(result.output);
   EXPECT_EQ(line.at("steps"), 3);
   EXPECT_EQ(line.at("guidance"), 0.5);
-  EXPECT_EQ(nlohmann::json::parse(caption({kScene.string(), "--steps", "2", "--config",
-                                           (folder_.path() / "options.toml").string()})
-                                      .output)
-                .at("steps"),
-            2);
+  EXPECT_EQ(
+      nlohmann::json::parse(
+          caption({kScene.string(), "--steps", "2", "--config", (folder_.path() / "options.toml").string()}).output)
+          .at("steps"),
+      2);
   EXPECT_THAT(caption({kScene.string(), "--steps", "4", "--dump-config"}).output, HasSubstr("steps=4"));
   std::ofstream(folder_.path() / "wrong.toml") << "stepps = 3\n";
   const CommandResult wrong = caption({kScene.string(), "--config", (folder_.path() / "wrong.toml").string()});
