@@ -100,7 +100,8 @@ Value OneDnnBackend::concat(std::span<const Value> values, int axis) {
     total += value.shape()[at];
   }
   const Shape shape = with_size(first.shape(), at, total);
-  const auto [outer, inner] = around(shape, at);
+  const auto sizes = around(shape, at);
+  const std::int64_t outer = sizes.outer, inner = sizes.inner;
   return for_element_type(first, [&]<class T>(T) {
     auto result = output<T>(shape);
     T* column = result.data;
@@ -121,7 +122,8 @@ Value OneDnnBackend::slice(const Value& x, int axis, std::int64_t begin, std::in
   if (begin < 0 || end < begin || end > size)
     fail(ErrorCode::internal, "[slice] [{}, {}) of axis {} of x {}", begin, end, axis, to_string(x.shape()));
   const Shape shape = with_size(x.shape(), at, end - begin);
-  const auto [outer, inner] = around(x.shape(), at);
+  const auto sizes = around(x.shape(), at);
+  const std::int64_t outer = sizes.outer, inner = sizes.inner;
   return for_element_type(x, [&]<class T>(T) {
     const T* const from = data_of<T>(x) + begin * inner;
     if (outer == 1) {
