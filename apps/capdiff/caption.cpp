@@ -1,6 +1,4 @@
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
@@ -24,27 +22,11 @@ struct CaptionOptions {
   std::string output;
   bool all = false;
   bool recursive = false;
+  std::optional<std::int64_t> length;
+  bool trace = false;
+  std::string trace_svg;
+  std::string reference;
 };
-
-constexpr std::size_t kMaxStandardInput = std::size_t{1} << 30;
-
-Image read_standard_input() {
-  std::vector<std::byte> bytes;
-  std::vector<std::byte> chunk(std::size_t{1} << 16);
-  for (;;) {
-    const ssize_t got = ::read(STDIN_FILENO, chunk.data(), chunk.size());
-    if (got < 0) fail(ErrorCode::io, "standard input cannot be read");
-    if (got == 0) break;
-    bytes.insert(bytes.end(), chunk.begin(), chunk.begin() + got);
-    if (bytes.size() > kMaxStandardInput) fail(ErrorCode::unsupported, "standard input is larger than 1 GiB");
-  }
-  return decode(bytes, "standard input");
-}
-
-Image read_input(const Input& input) {
-  if (!input.error.empty()) fail(ErrorCode::invalid_input, "{}", input.error);
-  return input.name == "-" ? read_standard_input() : read_image(input.name);
-}
 
 /// Writes results as they come, to standard output or into a file that appears when everything is done.
 class Results {
@@ -58,6 +40,8 @@ class Results {
     std::string text;
     if (options_.format == "jsonl")
       text = json_line(name, caption, seconds);
+    else if (options_.trace)
+      text = (bare_ ? "" : name + "\n") + to_text(caption.trace) + caption.text + "\n";
     else if (!options_.all)
       text = line(name, caption.text);
     else
@@ -81,6 +65,7 @@ class Results {
     nlohmann::ordered_json object{{"path", name}, {"caption", caption.text}};
     for (const Candidate& candidate : caption.candidates)
       object["candidates"].push_back({{"text", candidate.text}, {"score", candidate.score}, {"seed", candidate.seed}});
+    if (options_.trace) object["trace"] = to_json(caption.trace);
     object["steps"] = model_.generation.steps;
     object["guidance"] = model_.generation.guidance;
     object["model"] = model_.path.string();
@@ -98,7 +83,14 @@ class Results {
 int caption(const CaptionOptions& options) {
   if (options.paths.empty()) fail(ErrorCode::usage, "caption needs at least one PATH: a picture, a folder, or -");
   const std::vector<Input> inputs = expand_inputs(options.paths, options.recursive);
+  if (!options.trace_svg.empty() && inputs.size() != 1)
+    fail(ErrorCode::usage, "--trace-svg draws one picture's caption, not those of {}", inputs.size());
+  if (!options.reference.empty() && !options.trace && options.trace_svg.empty())
+    fail(ErrorCode::usage, "--reference is what --trace measures against; give --trace too");
   LoadedModel model = load_model(options.model);
+  model.generation.length = options.length;
+  model.generation.trace = options.trace || !options.trace_svg.empty();
+  model.generation.reference = options.reference;
   const bool bare = options.paths.size() == 1 && inputs.size() == 1 && inputs[0].name == options.paths[0];
   Results results(options, model, bare);
   std::optional<Progress> progress;
@@ -123,6 +115,8 @@ int caption(const CaptionOptions& options) {
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     for (std::size_t i = 0; i < captions.size(); ++i)
       results.add(readable[i]->name, captions[i], elapsed.count() / static_cast<double>(captions.size()));
+    if (!options.trace_svg.empty() && !captions.empty())
+      write_file_atomically(options.trace_svg, to_svg(captions[0].trace, captions[0].text));
     captioned += captions.size();
     if (progress) progress->advance(std::min(batch, inputs.size() - begin));
   }
@@ -138,9 +132,13 @@ void add_caption(CLI::App& app, Action& action) {
   auto options = std::make_shared<CaptionOptions>();
   command->add_option("PATH", options->paths, "Pictures (JPEG, PNG) and folders of them");
   add_model_options(*command, options->model);
-  command->add_option("--candidates", options->model.candidates, "Captions drawn for each picture")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1024}));
-  command->add_flag("--all", options->all, "Print every candidate, not only the first");
+  command->add_flag("--all", options->all, "Print every candidate, not only the chosen one");
+  command->add_option("--length", options->length, "Exactly so many words")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{4096}));
+  command->add_flag("--trace", options->trace, "Show the caption at every step, with the certainty of each word");
+  command->add_option("--trace-svg", options->trace_svg, "Draw that into FILE (one picture only)")->type_name("FILE");
+  command->add_option("--reference", options->reference, "Caption to measure the trace's latents against")
+      ->type_name("TEXT");
   command->add_option("--format", options->format, "What to print")
       ->check(CLI::IsMember({"text", "jsonl"}))
       ->capture_default_str();

@@ -18,6 +18,7 @@ void add_configuration(CLI::App& command, Action& action, Action run);
 /// Each adds one subcommand with its options and sets `action` when it is chosen.
 void add_caption(CLI::App& app, Action& action);
 void add_evaluate(CLI::App& app, Action& action);
+void add_fill(CLI::App& app, Action& action);
 void add_info(CLI::App& app, Action& action);
 /// `train` belongs to capdiff-train, which is executed in place of this program.
 void add_train(CLI::App& app, Action& action, int argc, char** argv);

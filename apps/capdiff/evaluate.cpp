@@ -55,8 +55,7 @@ int evaluate(const EvaluateOptions& options) {
   }
   if (!options.output.empty()) write_coco_results(options.output, results);
   EvaluationReport report = score_captions(captions, LowerNoPunctuationTokenizer());
-  report.signature += fmt::format(" | split {} | steps {} | guidance {} | seed {} | {}", options.split,
-                                  model.generation.steps, model.generation.guidance, model.generation.seed,
+  report.signature += fmt::format(" | split {} | {} | {}", options.split, describe(model.generation),
                                   model.backend->options().compute == DType::bf16 ? "bf16" : "f32");
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   fmt::print("{}", options.json ? to_json(report).dump(2) + "\n" : to_table(report));

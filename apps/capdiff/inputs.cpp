@@ -1,14 +1,33 @@
 #include "apps/capdiff/inputs.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
+
+#include "capdiff/base/error.h"
+#include "capdiff/image/decode.h"
 
 namespace capdiff::app {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::size_t kMaxStandardInput = std::size_t{1} << 30;
+
+Image read_standard_input() {
+  std::vector<std::byte> bytes;
+  std::vector<std::byte> chunk(std::size_t{1} << 16);
+  for (;;) {
+    const ssize_t got = ::read(STDIN_FILENO, chunk.data(), chunk.size());
+    if (got < 0) fail(ErrorCode::io, "standard input cannot be read");
+    if (got == 0) break;
+    bytes.insert(bytes.end(), chunk.begin(), chunk.begin() + got);
+    if (bytes.size() > kMaxStandardInput) fail(ErrorCode::unsupported, "standard input is larger than 1 GiB");
+  }
+  return decode(bytes, "standard input");
+}
 
 bool is_picture_name(const fs::path& path) {
   std::string extension = path.extension().string();
@@ -51,6 +70,11 @@ std::vector<Input> expand_inputs(const std::vector<std::string>& arguments, bool
       inputs.push_back({argument, ""});
   }
   return inputs;
+}
+
+Image read_input(const Input& input) {
+  if (!input.error.empty()) fail(ErrorCode::invalid_input, "{}", input.error);
+  return input.name == "-" ? read_standard_input() : read_image(input.name);
 }
 
 }  // namespace capdiff::app

@@ -12,7 +12,6 @@ using namespace capdiff;
 
 /// Subcommands that the command line promises and this version does not have.
 constexpr const char* kLater[][2] = {
-    {"fill", "Fill the blanks of a sentence about a picture"},
     {"score", "Score captions against references"},
     {"tokenize", "Show how text is tokenised"},
     {"convert", "Convert published checkpoints"},
@@ -33,6 +32,7 @@ int run(int argc, char** argv) {
 
   app::Action action;
   app::add_caption(app, action);
+  app::add_fill(app, action);
   app::add_evaluate(app, action);
   app::add_train(app, action, argc, argv);
   app::add_info(app, action);

@@ -35,15 +35,82 @@ std::vector<fs::path> default_places() {
   return places;
 }
 
+/// What is drawn: the model's settings, those of --fast or --best over them, single options over both.
+GenerationOptions generation(const ModelOptions& options, GenerationOptions result) {
+  if (options.fast) {
+    result.steps = 5;
+    result.candidates = 1;
+    result.select = Selection::first;
+    result.refine = false;
+  }
+  if (options.best) {
+    result.steps = 30;
+    result.candidates = 5;
+    result.select = Selection::mbr;
+    result.refine = true;
+  }
+  const auto set = [](auto& setting, const auto& option) {
+    if (option) setting = *option;
+  };
+  set(result.steps, options.steps);
+  if (!options.sampler.empty()) result.sampler = sampler_kind(options.sampler);
+  set(result.eta, options.eta);
+  set(result.guidance, options.guidance);
+  if (options.guidance_interval.size() == 2) {
+    result.guidance_low = options.guidance_interval[0];
+    result.guidance_high = options.guidance_interval[1];
+  }
+  BackAndRefine& back = result.back_and_refine;
+  set(back.time, options.back_time);
+  set(back.share, options.back_share);
+  if (options.min_confidence) back.min_confidence = options.min_confidence;
+  const bool asked = options.refine || options.back_time || options.back_share || options.min_confidence;
+  result.refine = (result.refine || asked) && !options.no_refine;
+  set(result.seed, options.seed);
+  set(result.candidates, options.candidates);
+  if (!options.select.empty()) result.select = selection(options.select);
+  if (!options.utility.empty()) result.utility = utility(options.utility);
+  return result;
+}
+
 }  // namespace
 
 void add_model_options(CLI::App& command, ModelOptions& options) {
   command.add_option("-m,--model", options.model, "Model folder")->type_name("DIR");
   command.add_option("--steps", options.steps, "Denoising steps (default: the model's, usually 30)")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}));
+  command.add_option("--sampler", options.sampler, "How noise becomes text")
+      ->check(CLI::IsMember({"ddim", "renoise", "dpm-solver"}));
+  command.add_option("--eta", options.eta, "Share of fresh noise in every DDIM step; 0 is deterministic")
+      ->check(CLI::Range(0.0, 1.0));
   command.add_option("--guidance", options.guidance, "Weight of classifier-free guidance; 0 switches it off")
       ->check(CLI::Range(-100.0, 100.0));
+  command.add_option("--guidance-interval", options.guidance_interval, "Guide only while LOW <= t/T <= HIGH")
+      ->type_name("LOW HIGH")
+      ->expected(2)
+      ->check(CLI::Range(0.0, 1.0));
+  CLI::Option* refine = command.add_flag("--back-refine", options.refine,
+                                         "Take the least certain words back half-way and find them anew");
+  command.add_flag("--no-back-refine", options.no_refine, "Do not, even if the model's settings say so")
+      ->excludes(refine);
+  command.add_option("--back-time", options.back_time, "When Back&Refine acts, as a share of T")
+      ->check(CLI::Range(0.0, 1.0));
+  command.add_option("--back-share", options.back_share, "Share of the words that it takes back")
+      ->check(CLI::Range(0.0, 1.0));
+  command
+      .add_option("--min-confidence", options.min_confidence,
+                  "Back&Refine takes back all words less probable than this, rather than a share")
+      ->check(CLI::Range(0.0, 1.0));
   command.add_option("--seed", options.seed, "Seed of the noise");
+  command.add_option("--candidates", options.candidates, "Captions drawn for each picture")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1024}));
+  command.add_option("--select", options.select, "Which candidate is the caption")
+      ->check(CLI::IsMember({"first", "mbr"}));
+  command.add_option("--mbr-utility", options.utility, "What minimum Bayes risk measures agreement with")
+      ->check(CLI::IsMember({"bleu", "bleu-method4", "cider-d"}));
+  CLI::Option* fast = command.add_flag("--fast", options.fast, "5 steps, one candidate");
+  command.add_flag("--best", options.best, "30 steps, Back&Refine, minimum Bayes risk over 5 candidates")
+      ->excludes(fast);
   command.add_option("--batch", options.batch, "Pictures per batch")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{4096}))
       ->capture_default_str();
@@ -78,11 +145,7 @@ LoadedModel load_model(const ModelOptions& options) {
   loaded.backend = make_onednn_backend(
       {.compute = compute_type(options.dtype), .threads = options.threads, .deterministic = options.deterministic});
   loaded.captioner = load_captioner(folder, *loaded.backend);
-  loaded.generation = loaded.captioner->defaults();
-  if (options.steps) loaded.generation.steps = *options.steps;
-  if (options.guidance) loaded.generation.guidance = *options.guidance;
-  if (options.seed) loaded.generation.seed = *options.seed;
-  if (options.candidates) loaded.generation.candidates = *options.candidates;
+  loaded.generation = generation(options, loaded.captioner->defaults());
   return loaded;
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "capdiff/backends/backend.h"
 #include "capdiff/captioners/captioner.h"
@@ -16,9 +17,17 @@ namespace capdiff::app {
 struct ModelOptions {
   std::string model;
   std::optional<std::int64_t> steps;
+  std::string sampler;
+  std::optional<double> eta;
   std::optional<double> guidance;
+  std::vector<double> guidance_interval;
+  bool refine = false, no_refine = false;
+  std::optional<double> back_time, back_share, min_confidence;
   std::optional<std::uint64_t> seed;
   std::optional<std::int64_t> candidates;
+  std::string select;
+  std::string utility;
+  bool fast = false, best = false;
   std::int64_t batch = 16;
   std::string dtype = "auto";
   int threads = 0;

@@ -22,7 +22,7 @@ class LadicObjectiveTest : public testing::Test {
   }
 
   std::unique_ptr<LadicObjective> objective(const LadicTrainingOptions& options) {
-    return std::make_unique<LadicObjective>(*backend_, model_, golden_.preprocessor(), photos_,
+    return std::make_unique<LadicObjective>(*backend_, model_, golden_.preprocessor(), &photos_,
                                             std::vector<CaptionedPhoto>{{0, {0, 1, 2}}, {1, {3, 4, 5}}}, captions_,
                                             options);
   }
@@ -57,7 +57,7 @@ TEST_F(LadicObjectiveTest, DroppedPhotosAllLookAlike) {
   EXPECT_NE(loss(*dropped, sample), loss(*kept, sample));
   // The same captions beside the other photo: only a photo that is seen makes a difference.
   const auto swapped = [&](double drop) {
-    return LadicObjective(*backend_, model_, golden_.preprocessor(), photos_,
+    return LadicObjective(*backend_, model_, golden_.preprocessor(), &photos_,
                           std::vector<CaptionedPhoto>{{1, {0, 1, 2}}, {0, {3, 4, 5}}}, captions_,
                           {.captions_per_photo = 3, .image_drop = drop, .self_condition = 0.0, .seed = 5});
   };

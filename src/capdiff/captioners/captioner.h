@@ -7,18 +7,13 @@
 #include <vector>
 
 #include "capdiff/backends/backend.h"
+#include "capdiff/captioners/generation_options.h"
+#include "capdiff/captioners/trace.h"
 #include "capdiff/formats/model_folder.h"
 #include "capdiff/image/preprocess.h"
+#include "capdiff/text/caption_template.h"
 
 namespace capdiff {
-
-/// How captions are drawn. Defaults are those of the model's `generation_config.json`.
-struct GenerationOptions {
-  std::int64_t steps = 30;
-  double guidance = 1.0;  ///< w in x̂0 = (1 + w) f(x, image) − w f(x, nothing)
-  std::uint64_t seed = 0;
-  std::int64_t candidates = 1;
-};
 
 struct Candidate {
   std::string text;
@@ -30,6 +25,7 @@ struct Candidate {
 struct Caption {
   std::string text;
   std::vector<Candidate> candidates;
+  CaptionTrace trace;  ///< of the first candidate; empty unless it was asked for
 };
 
 /// Turns pictures into captions. LaDiC, Prefix-diffusion and the autoregressive baseline are captioners.
@@ -40,6 +36,9 @@ class Captioner {
   /// One caption per picture, in order. What a picture gets does not depend on the others (see
   /// `BackendOptions::deterministic` for how exactly).
   virtual std::vector<Caption> caption(std::span<const Image> images, const GenerationOptions& options) = 0;
+  /// Puts words into the blanks of a sentence about a picture, one a blank; the given words stay as they are. Where a
+  /// blank may have several lengths, all are tried and the most confident is taken. `candidates` are drawn for each.
+  virtual Caption fill(const Image& image, const CaptionTemplate& sentence, const GenerationOptions& options) = 0;
   /// The model's own defaults.
   virtual const GenerationOptions& defaults() const = 0;
 };

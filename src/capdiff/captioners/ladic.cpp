@@ -1,18 +1,20 @@
 #include "capdiff/captioners/ladic.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <limits>
-#include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "capdiff/base/error.h"
 #include "capdiff/base/hash.h"
 #include "capdiff/base/philox.h"
+#include "capdiff/text/clean_caption.h"
 #include "capdiff/text/detokenise.h"
+#include "capdiff/text/whole_words.h"
 
 namespace capdiff {
 namespace {
+
+constexpr std::size_t kMaxFillings = 4096;  ///< rows of one call of `fill`
 
 ParameterStore parameters_of(const ModelFolder& folder) {
   ParameterStore store;
@@ -27,110 +29,97 @@ LadicConfig config_of(const ModelFolder& folder) {
   return LadicConfig::from_json(folder.config(), folder.scheduler_config() ? &*folder.scheduler_config() : nullptr);
 }
 
-GenerationOptions generation_defaults(const ModelFolder& folder) {
-  GenerationOptions options;
-  if (const auto& json = folder.generation_config()) {
-    options.steps = json->get_int("steps", 1, 1'000'000, options.steps);
-    options.guidance = json->get_number("guidance", -100.0, 100.0, options.guidance);
-    options.seed = static_cast<std::uint64_t>(
-        json->get_int("seed", 0, std::numeric_limits<std::int64_t>::max(), static_cast<std::int64_t>(options.seed)));
-    options.candidates = json->get_int("candidates", 1, 1024, options.candidates);
-    json->reject_unknown_keys();
-  }
-  return options;
+SpecialIds special_ids(const Vocabulary& vocabulary) {
+  return {vocabulary.pad(), vocabulary.cls(), vocabulary.sep(), vocabulary.dot()};
 }
 
-/// x_T [images · candidates, L, D] of deviation `scale`: every picture's noise depends on its own content, the seed and
-/// the candidate only.
-HostTensor initial_noise(std::span<const Image> images, const GenerationOptions& options, std::int64_t length,
-                         std::int64_t width, double scale) {
-  HostTensor noise(DType::f32, {static_cast<std::int64_t>(images.size()) * options.candidates, length, width});
-  auto out = noise.mutable_values<float>();
-  const std::size_t each = static_cast<std::size_t>(length * width);
-  std::size_t row = 0;
-  for (const Image& image : images) {
-    const std::uint64_t content =
-        xxh3_64(std::as_bytes(std::span(image.rgb))) ^ static_cast<std::uint64_t>(image.width);
-    for (std::int64_t candidate = 0; candidate < options.candidates; ++candidate, ++row)
-      NoiseStream(options.seed, content, static_cast<std::uint32_t>(candidate), 0).fill(out.subspan(row * each, each));
-  }
-  for (float& element : out) element *= static_cast<float>(scale);
-  return noise;
+std::uint64_t content_of(const Image& image) {
+  return xxh3_64(std::as_bytes(std::span(image.rgb))) ^ static_cast<std::uint64_t>(image.width);
 }
 
-/// Mean log-probability of the most likely pieces of one caption, logits [L, V] row-major.
-double mean_log_confidence(std::span<const float> logits, std::int64_t length) {
-  const std::size_t vocabulary = logits.size() / static_cast<std::size_t>(length);
+/// log Σ exp over logits [V].
+double log_sum_exp(std::span<const float> logits) {
+  const float top = *std::ranges::max_element(logits);
   double sum = 0.0;
-  for (std::int64_t l = 0; l < length; ++l) {
-    const auto row = logits.subspan(static_cast<std::size_t>(l) * vocabulary, vocabulary);
-    const float top = *std::max_element(row.begin(), row.end());
-    double total = 0.0;
-    for (const float logit : row) total += std::exp(static_cast<double>(logit - top));
-    sum -= std::log(total);
-  }
-  return sum / static_cast<double>(length);
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit - top));
+  return static_cast<double>(top) + std::log(sum);
+}
+
+/// Position l of logits [L, V].
+std::span<const float> position(std::span<const float> logits, std::int64_t vocabulary, std::int64_t l) {
+  return logits.subspan(static_cast<std::size_t>(l * vocabulary), static_cast<std::size_t>(vocabulary));
+}
+
+std::int64_t most_likely(std::span<const float> logits) {
+  return std::ranges::max_element(logits) - logits.begin();
+}
+
+double log_probability(std::span<const float> logits, std::int64_t id) {
+  return static_cast<double>(logits[static_cast<std::size_t>(id)]) - log_sum_exp(logits);
+}
+
+/// Row `row` of a tensor [rows, …].
+std::span<const float> row_of(const HostTensor& tensor, std::size_t row) {
+  const std::size_t size = static_cast<std::size_t>(tensor.numel() / tensor.shape()[0]);
+  return tensor.values<float>().subspan(row * size, size);
 }
 
 }  // namespace
 
-LadicModel::LadicModel(Backend& backend, const ParameterStore& parameters, const LadicConfig& config,
-                       const SpecialIds& ids, bool with_text_encoder)
-    : backend_(&backend),
-      config_(config),
-      image_encoder_(make_image_encoder(backend, Scope(parameters) / "visual_encoder", config.image_encoder)),
-      text_(backend, Scope(parameters), Scope(parameters) / "statistics", config.text, ids, with_text_encoder),
-      denoiser_(backend, Scope(parameters), config.denoiser),
-      schedule_(config.schedule) {}
+/// Noise that depends on each picture's own content, the seed and the number of the candidate only.
+class LadicCaptioner::PictureNoise final : public NoiseSource {
+ public:
+  PictureNoise(Backend& backend, std::uint64_t seed, std::span<const Row> rows, std::int64_t length, std::int64_t width,
+               double scale)
+      : backend_(backend), seed_(seed), rows_(rows), length_(length), width_(width), scale_(scale) {}
 
-Condition LadicModel::null_condition() const {
-  const std::int64_t side = image_encoder_->image_size();
-  const Value nothing = backend_->upload(HostTensor(DType::f32, {1, 3, side, side}));
-  return denoiser_.condition(image_encoder_->encode(nothing).patches);
-}
+  Value initial() override { return draw(0); }
+  Value step(std::int64_t number) override { return draw(static_cast<std::uint32_t>(number) + 1); }
+  Value restart() override { return draw(kRestart); }
 
-Value LadicModel::guided(const Value& x_t, const Value& self_condition, std::int64_t t, const Condition& image,
-                         const Condition& null, double guidance) const {
-  Backend& b = *backend_;
-  const std::int64_t rows = x_t.shape()[0];
-  const auto times = [&](std::int64_t count) {
-    return b.upload(HostTensor::of({count}, std::vector<std::int64_t>(static_cast<std::size_t>(count), t)));
-  };
-  if (guidance == 0.0) return denoiser_(x_t, self_condition, times(rows), std::array{ConditionedRows{rows, &image}});
-  const Value both =
-      denoiser_(b.concat(std::array{x_t, x_t}, 0), b.concat(std::array{self_condition, self_condition}, 0),
-                times(2 * rows), std::array{ConditionedRows{rows, &image}, ConditionedRows{rows, &null}});
-  const Value conditional = b.slice(both, 0, 0, rows);
-  const Value unconditional = b.slice(both, 0, rows, 2 * rows);
-  return b.scale_add(static_cast<float>(1.0 + guidance), conditional, static_cast<float>(-guidance), unconditional);
-}
+ private:
+  static constexpr std::uint32_t kRestart = 0xffffffff;
 
-LadicModel::Losses LadicModel::losses(const Value& x0_predicted, const Value& x0, const Value& ids) const {
-  Backend& b = *backend_;
-  Losses losses;
-  losses.latent = config_.latent_loss == LatentLoss::mean_squared ? b.mean_squared_error(x0_predicted, x0)
-                                                                  : b.mean_l2_distance(x0_predicted, x0);
-  losses.caption = b.cross_entropy(text_.logits(x0_predicted), ids);
-  losses.total = b.scale_add(1.0f, losses.latent, static_cast<float>(config_.caption_loss_weight), losses.caption);
-  return losses;
-}
+  Value draw(std::uint32_t number) {
+    HostTensor noise(DType::f32, {static_cast<std::int64_t>(rows_.size()), length_, width_});
+    const auto each = static_cast<std::size_t>(length_ * width_);
+    for (std::size_t r = 0; r < rows_.size(); ++r)
+      NoiseStream(seed_, rows_[r].content, rows_[r].candidate, number)
+          .fill(noise.mutable_values<float>().subspan(r * each, each));
+    for (float& element : noise.mutable_values<float>()) element *= static_cast<float>(scale_);
+    return backend_.upload(noise);
+  }
+
+  Backend& backend_;
+  std::uint64_t seed_;
+  std::span<const Row> rows_;
+  std::int64_t length_, width_;
+  double scale_;
+};
 
 LadicCaptioner::LadicCaptioner(const ModelFolder& folder, Backend& backend)
     : backend_(&backend),
-      vocabulary_(Vocabulary::load(folder.file("vocab.txt"))),
+      parameters_(parameters_of(folder)),
+      tokenizer_(Vocabulary::load(folder.file("vocab.txt"))),
+      whole_words_(whole_words(vocabulary())),
       preprocessor_(folder.preprocessor_config() ? preprocessor_from_json(folder.preprocessor_config()->json(),
                                                                           folder.preprocessor_config()->source())
                                                  : Preprocessor()),
-      model_(backend, parameters_of(folder), config_of(folder),
-             {vocabulary_.pad(), vocabulary_.cls(), vocabulary_.sep(), vocabulary_.dot()}, /*with_text_encoder=*/false),
-      defaults_(generation_defaults(folder)) {
-  if (vocabulary_.size() != model_.config().text.bert.vocab_size)
+      model_(backend, parameters_, config_of(folder), special_ids(vocabulary()), /*with_text_encoder=*/false),
+      defaults_(model_.config().generation()) {
+  if (folder.generation_config()) defaults_ = generation_options(*folder.generation_config(), defaults_);
+  if (vocabulary().size() != model_.config().text.bert.vocab_size)
     fail(ErrorCode::invalid_model, "{}: {} tokens, but config.json has a vocab_size of {}",
-         folder.file("vocab.txt").string(), vocabulary_.size(), model_.config().text.bert.vocab_size);
+         folder.file("vocab.txt").string(), vocabulary().size(), model_.config().text.bert.vocab_size);
   if (preprocessor_.size != model_.image_encoder().image_size())
     fail(ErrorCode::invalid_model,
          "{}: preprocessor_config.json makes pictures of {} pixels, the image encoder takes {}", folder.path().string(),
          preprocessor_.size, model_.image_encoder().image_size());
+}
+
+Condition LadicCaptioner::condition(std::span<const Image> images) const {
+  const Value pixels = backend_->upload(preprocessor_.batch(images));
+  return model_.denoiser().condition(model_.image_encoder().encode(pixels));
 }
 
 const Condition& LadicCaptioner::null_condition() {
@@ -138,37 +127,241 @@ const Condition& LadicCaptioner::null_condition() {
   return *null_;
 }
 
+HostTensor LadicCaptioner::reference_latent(const GenerationOptions& options) {
+  if (options.reference.empty()) return {};
+  model_.load_text_encoder(parameters_);
+  const std::int64_t length = model_.config().length;
+  const EncodedText text = tokenizer_.encode(clean_caption(options.reference), length);
+  HostTensor mask(DType::f32, {1, length});
+  std::ranges::copy(text.attention_mask, mask.mutable_values<float>().begin());
+  const TokenBatch batch{HostTensor::of({1, length}, text.ids), mask};
+  return backend_->download(model_.text().encode(batch)).reshaped({length, model_.text().width()});
+}
+
+KnownPositions LadicCaptioner::fixed_length(std::int64_t words, std::int64_t rows) {
+  const std::int64_t length = model_.config().length, width = model_.text().width();
+  if (words < 1 || words > length - 2)
+    fail(ErrorCode::usage, "--length {}: this model's captions have between 1 and {} words", words, length - 2);
+  if (model_.config().text.special_latent == SpecialLatent::dot) model_.load_text_encoder(parameters_);
+  const HostTensor empty = backend_->download(model_.text().empty_latent());
+  HostTensor mask(DType::f32, {rows, length, 1}), latent(DType::f32, {rows, length, width});
+  auto out = latent.mutable_values<float>().begin();
+  for (std::int64_t i = 0; i < rows * length; ++i) {
+    const std::int64_t l = i % length;
+    mask.mutable_values<float>()[static_cast<std::size_t>(i)] = l == 0 || l > words ? 1.0f : 0.0f;
+    out = std::ranges::copy(empty.values<float>(), out).out;
+  }
+  return {backend_->upload(mask), backend_->upload(latent)};
+}
+
+LadicCaptioner::Drawn LadicCaptioner::draw(const Condition& condition, std::span<const Row> rows,
+                                           const std::optional<KnownPositions>& known,
+                                           const GenerationOptions& options) {
+  const LadicConfig& config = model_.config();
+  const NoiseSchedule& schedule = model_.schedule();
+  const Condition* null = options.guidance == 0.0 ? nullptr : &null_condition();
+  const double low = options.guidance_low * static_cast<double>(schedule.time_steps());
+  const double high = options.guidance_high * static_cast<double>(schedule.time_steps());
+  PictureNoise noise(*backend_, options.seed, rows, config.length, model_.text().width(),
+                     schedule.config().sample_noise_factor);
+  Drawn drawn;
+  drawn.traces.resize(rows.size());
+  SamplingTask task{.denoise =
+                        [&](const Value& x_t, const Value& self_condition, std::int64_t t) {
+                          const double at = static_cast<double>(t);
+                          const bool guide = null && at >= low && at <= high;
+                          return model_.guided(x_t, self_condition, t, condition, guide ? null : nullptr,
+                                               options.guidance);
+                        },
+                    .noise = &noise,
+                    .confidence =
+                        [&](const Value& x0) {
+                          return backend_->download(backend_->max(backend_->softmax(model_.text().logits(x0))));
+                        },
+                    .known = known,
+                    .observe = {}};
+  const HostTensor reference = options.trace ? reference_latent(options) : HostTensor();
+  if (options.trace) task.observe = [&](const SamplerCall& call) { trace(call, reference, drawn.traces); };
+  const SamplerConfig sampler{
+      .kind = options.sampler,
+      .eta = options.eta,
+      .time_shift = config.time_shift,
+      .back_and_refine = options.refine ? std::optional(options.back_and_refine) : std::nullopt};
+  const std::vector<std::int64_t> times = config.time_grid == TimeGrid::stride
+                                              ? stride_times(options.steps, schedule.time_steps())
+                                              : ddim_times(options.steps, schedule.time_steps());
+  const Value x0 = sample(*backend_, schedule, sampler, times, task);
+  drawn.logits = backend_->download(model_.text().logits(x0));
+  return drawn;
+}
+
+void LadicCaptioner::trace(const SamplerCall& call, const HostTensor& reference,
+                           std::vector<CaptionTrace>& traces) const {
+  const HostTensor x0 = backend_->download(call.x0);
+  const HostTensor logits = backend_->download(model_.text().logits(call.x0));
+  const std::int64_t length = logits.shape()[1], size = logits.shape()[2];
+  for (std::size_t r = 0; r < traces.size(); ++r) {
+    TraceStep step{.call = call.call, .t = call.t, .text = {}, .pieces = {}, .error = {}};
+    std::vector<std::int64_t> ids;
+    for (std::int64_t l = 0; l < length; ++l) {
+      const auto scores = position(row_of(logits, r), size, l);
+      ids.push_back(most_likely(scores));
+      step.pieces.push_back({vocabulary().token(ids.back()), std::exp(log_probability(scores, ids.back())),
+                             call.kept && row_of(*call.kept, r)[static_cast<std::size_t>(l)] == 0.0f});
+    }
+    step.text = paper_caption(vocabulary(), ids);
+    if (reference.numel() > 0) {
+      const auto estimate = row_of(x0, r);
+      step.error =
+          std::transform_reduce(estimate.begin(), estimate.end(), reference.values<float>().begin(), 0.0, std::plus<>(),
+                                [](float a, float b) {
+                                  const double difference = static_cast<double>(a) - static_cast<double>(b);
+                                  return difference * difference;
+                                }) /
+          static_cast<double>(estimate.size());
+    }
+    traces[r].steps.push_back(std::move(step));
+  }
+}
+
+Candidate LadicCaptioner::free_caption(std::span<const float> logits, const GenerationOptions& options) const {
+  const std::int64_t size = vocabulary().size(), length = model_.config().length;
+  std::vector<std::int64_t> ids;
+  double score = 0.0;
+  for (std::int64_t l = 0; l < length; ++l) {
+    ids.push_back(most_likely(position(logits, size, l)));
+    score += log_probability(position(logits, size, l), ids.back());
+  }
+  return {model_.config().caption_text == CaptionText::without_dots
+              ? released_caption(vocabulary(), ids)
+              : tidy_paper_caption(paper_caption(vocabulary(), ids)),
+          score / static_cast<double>(length), options.seed};
+}
+
+Candidate LadicCaptioner::caption_of_length(std::span<const float> logits, const GenerationOptions& options) const {
+  Candidate caption{"", 0.0, options.seed};
+  std::optional<std::int64_t> before;
+  for (std::int64_t l = 1; l <= *options.length; ++l) {
+    const auto scores = position(logits, vocabulary().size(), l);
+    const std::int64_t id = best_allowed(scores, whole_words_, before, {});
+    caption.score += log_probability(scores, id) / static_cast<double>(*options.length);
+    if (before) caption.text += ' ';
+    caption.text += vocabulary().token(id);
+    before = id;
+  }
+  return caption;
+}
+
 std::vector<Caption> LadicCaptioner::caption(std::span<const Image> images, const GenerationOptions& options) {
   if (images.empty()) return {};
-  const std::int64_t length = model_.config().length;
-  const Value pixels = backend_->upload(preprocessor_.batch(images));
-  const Condition condition = model_.denoiser().condition(model_.image_encoder().encode(pixels).patches);
-  const Condition* null = options.guidance == 0.0 ? nullptr : &null_condition();
-  const Condition unused;
-
-  const Value noise = backend_->upload(
-      initial_noise(images, options, length, model_.text().width(), model_.schedule().config().sample_noise_factor));
-  const Value x0 =
-      sample_ddim(*backend_, model_.schedule(), options.steps, noise,
-                  [&](const Value& x_t, const Value& self_condition, std::int64_t t) {
-                    return model_.guided(x_t, self_condition, t, condition, null ? *null : unused, options.guidance);
-                  });
-  const Value decoded = model_.text().logits(x0);
-  const HostTensor logits = backend_->download(decoded);
-  const HostTensor ids = backend_->download(backend_->argmax(decoded));
+  std::vector<Row> rows;
+  for (const Image& image : images)
+    for (std::int64_t k = 0; k < options.candidates; ++k)
+      rows.push_back({content_of(image), static_cast<std::uint32_t>(k)});
+  std::optional<KnownPositions> known;
+  if (options.length) known = fixed_length(*options.length, static_cast<std::int64_t>(rows.size()));
+  Drawn drawn = draw(condition(images), rows, known, options);
 
   std::vector<Caption> captions(images.size());
   std::size_t row = 0;
   for (Caption& caption : captions) {
+    if (options.trace) caption.trace = std::move(drawn.traces[row]);
+    std::vector<std::string> texts;
     for (std::int64_t k = 0; k < options.candidates; ++k, ++row) {
-      const auto at = static_cast<std::int64_t>(row);
-      caption.candidates.push_back(
-          {tidy_paper_caption(paper_caption(vocabulary_, ids.slice(at, at + 1).values<std::int64_t>())),
-           mean_log_confidence(logits.slice(at, at + 1).values<float>(), length), options.seed});
+      const auto logits = row_of(drawn.logits, row);
+      caption.candidates.push_back(options.length ? caption_of_length(logits, options) : free_caption(logits, options));
+      texts.push_back(caption.candidates.back().text);
     }
-    caption.text = caption.candidates.front().text;
+    caption.text =
+        options.select == Selection::mbr ? texts[minimum_bayes_risk(texts, options.utility).chosen] : texts.front();
   }
   return captions;
+}
+
+Caption LadicCaptioner::fill(const Image& image, const CaptionTemplate& sentence, const GenerationOptions& options) {
+  model_.load_text_encoder(parameters_);
+  const std::int64_t length = model_.config().length, width = model_.text().width();
+
+  // A row for every choice of lengths that fits, and every candidate.
+  struct Filling {
+    std::vector<std::int64_t> lengths;
+    std::vector<std::int64_t> ids;     ///< [L], [UNK] in the blanks
+    std::vector<std::int64_t> blanks;  ///< positions
+  };
+  std::vector<Filling> fillings;
+  std::int64_t shortest = length + 1;
+  for (std::vector<std::int64_t>& lengths : sentence.lengths(kMaxFillings)) {
+    Filling filling{std::move(lengths), {vocabulary().cls()}, {}};
+    std::size_t blank = 0;
+    for (const CaptionTemplate::Part& part : sentence.parts) {
+      if (!part.is_blank()) {
+        const std::vector<std::int64_t> given = tokenizer_.tokenize_to_ids(clean_caption(part.text));
+        filling.ids.insert(filling.ids.end(), given.begin(), given.end());
+        continue;
+      }
+      for (std::int64_t word = 0; word < filling.lengths[blank]; ++word) {
+        filling.blanks.push_back(static_cast<std::int64_t>(filling.ids.size()));
+        filling.ids.push_back(vocabulary().unk());
+      }
+      ++blank;
+    }
+    filling.ids.push_back(vocabulary().sep());
+    const auto size = static_cast<std::int64_t>(filling.ids.size());
+    shortest = std::min(shortest, size - 2);
+    if (size > length) continue;
+    filling.ids.resize(static_cast<std::size_t>(length), vocabulary().pad());
+    fillings.push_back(std::move(filling));
+  }
+  if (fillings.empty())
+    fail(ErrorCode::usage, "the sentence has {} tokens or more, this model's captions at most {}", shortest,
+         length - 2);
+  if (fillings.size() * static_cast<std::size_t>(options.candidates) > kMaxFillings)
+    fail(ErrorCode::usage, "{} choices of lengths with {} candidates each are too many", fillings.size(),
+         options.candidates);
+
+  std::vector<Row> rows;
+  const auto count = static_cast<std::int64_t>(fillings.size()) * options.candidates;
+  TokenBatch tokens{HostTensor(DType::i64, {count, length}), HostTensor(DType::f32, {count, length})};
+  HostTensor mask(DType::f32, {count, length, 1});
+  std::ranges::fill(mask.mutable_values<float>(), 1.0f);
+  for (const Filling& filling : fillings) {
+    for (std::int64_t k = 0; k < options.candidates; ++k) {
+      const auto base = rows.size() * static_cast<std::size_t>(length);
+      for (std::size_t l = 0; l < filling.ids.size(); ++l) {
+        tokens.ids.mutable_values<std::int64_t>()[base + l] = filling.ids[l];
+        tokens.mask.mutable_values<float>()[base + l] = filling.ids[l] == vocabulary().pad() ? 0.0f : 1.0f;
+      }
+      for (const std::int64_t blank : filling.blanks)
+        mask.mutable_values<float>()[base + static_cast<std::size_t>(blank)] = 0.0f;
+      rows.push_back({content_of(image), static_cast<std::uint32_t>(k)});
+    }
+  }
+  const KnownPositions known{backend_->upload(mask), model_.text().encode(tokens)};
+  if (known.latent.shape() != Shape{count, length, width})
+    fail(ErrorCode::internal, "[fill] the latents have the shape {}", to_string(known.latent.shape()));
+  Drawn drawn = draw(condition(std::span(&image, 1)), rows, known, options);
+
+  Caption caption;
+  std::size_t best = 0, row = 0;
+  for (const Filling& filling : fillings) {
+    for (std::int64_t k = 0; k < options.candidates; ++k, ++row) {
+      std::vector<std::int64_t> ids = filling.ids;
+      std::vector<std::string> words;
+      double score = 0.0;
+      for (const std::int64_t blank : filling.blanks) {
+        const auto at = static_cast<std::size_t>(blank);
+        const auto scores = position(row_of(drawn.logits, row), vocabulary().size(), blank);
+        ids[at] = best_allowed(scores, whole_words_, ids[at - 1], ids[at + 1]);
+        score += log_probability(scores, ids[at]) / static_cast<double>(filling.blanks.size());
+        words.push_back(vocabulary().token(ids[at]));
+      }
+      caption.candidates.push_back({sentence.filled(filling.lengths, words), score, options.seed});
+      if (score > caption.candidates[best].score) best = row;
+    }
+  }
+  caption.text = caption.candidates[best].text;
+  if (options.trace) caption.trace = std::move(drawn.traces[best]);
+  return caption;
 }
 
 }  // namespace capdiff

@@ -3,62 +3,53 @@
 #include <optional>
 
 #include "capdiff/captioners/captioner.h"
-#include "capdiff/captioners/ladic_config.h"
-#include "capdiff/diffusion/sampler.h"
+#include "capdiff/captioners/ladic_model.h"
 #include "capdiff/text/wordpiece.h"
 
 namespace capdiff {
 
-/// LaDiC's networks, assembled: image encoder, latent space of text and diffuser, and what training and sampling both
-/// do with them.
-class LadicModel {
- public:
-  /// `parameters` provides the weights under their published names; `statistics.mean` and `statistics.std` those of the
-  /// latent space. `with_text_encoder` false leaves out what generation does not need.
-  LadicModel(Backend& backend, const ParameterStore& parameters, const LadicConfig& config, const SpecialIds& ids,
-             bool with_text_encoder);
-
-  const LadicConfig& config() const { return config_; }
-  const ImageEncoder& image_encoder() const { return *image_encoder_; }
-  const SplitBert& text() const { return text_; }
-  const LadicDenoiser& denoiser() const { return denoiser_; }
-  const NoiseSchedule& schedule() const { return schedule_; }
-
-  /// The condition of no picture at all: a picture of the mean colour, zero once normalised.
-  Condition null_condition() const;
-  /// Guided estimate x̂0 = (1 + w) f(x_t, p, t, image) − w f(x_t, p, t, nothing); both branches run as one batch.
-  /// x_t and p [B, L, D], t shared by the batch.
-  Value guided(const Value& x_t, const Value& self_condition, std::int64_t t, const Condition& image,
-               const Condition& null, double guidance) const;
-
-  struct Losses {
-    Value latent, caption, total;  ///< scalars
-  };
-  /// total = latent + λ caption (paper section 4.4); `ids` i64 [B, L] are the captions' tokens.
-  Losses losses(const Value& x0_predicted, const Value& x0, const Value& ids) const;
-
- private:
-  Backend* backend_;
-  LadicConfig config_;
-  std::unique_ptr<ImageEncoder> image_encoder_;
-  SplitBert text_;
-  LadicDenoiser denoiser_;
-  NoiseSchedule schedule_;
-};
-
-/// The captioner: pixels → tokens → condition → DDIM with guidance → logits → words.
+/// The captioner: pixels → tokens → condition → sampler with guidance → logits → words.
 class LadicCaptioner final : public Captioner {
  public:
   LadicCaptioner(const ModelFolder& folder, Backend& backend);
 
   std::vector<Caption> caption(std::span<const Image> images, const GenerationOptions& options) override;
+  Caption fill(const Image& image, const CaptionTemplate& sentence, const GenerationOptions& options) override;
   const GenerationOptions& defaults() const override { return defaults_; }
 
  private:
+  /// Which noise a row of a batch is drawn from.
+  struct Row {
+    std::uint64_t content = 0;  ///< of its picture
+    std::uint32_t candidate = 0;
+  };
+  /// What comes out of the sampler: logits [rows, L, V], and a trace a row where it was asked for.
+  struct Drawn {
+    HostTensor logits;
+    std::vector<CaptionTrace> traces;
+  };
+  class PictureNoise;
+
+  Condition condition(std::span<const Image> images) const;
   const Condition& null_condition();
+  const Vocabulary& vocabulary() const { return tokenizer_.vocabulary(); }
+
+  Drawn draw(const Condition& condition, std::span<const Row> rows, const std::optional<KnownPositions>& known,
+             const GenerationOptions& options);
+  /// Adds what a call of the network tells to every row's trace.
+  void trace(const SamplerCall& call, const HostTensor& reference, std::vector<CaptionTrace>& traces) const;
+  /// The latent of options.reference [L, D], or an empty tensor.
+  HostTensor reference_latent(const GenerationOptions& options);
+  /// Special tokens before and behind `words` positions, for `rows` rows.
+  KnownPositions fixed_length(std::int64_t words, std::int64_t rows);
+
+  Candidate free_caption(std::span<const float> logits, const GenerationOptions& options) const;
+  Candidate caption_of_length(std::span<const float> logits, const GenerationOptions& options) const;
 
   Backend* backend_;
-  Vocabulary vocabulary_;
+  ParameterStore parameters_;
+  WordPieceTokenizer tokenizer_;
+  std::vector<bool> whole_words_;
   Preprocessor preprocessor_;
   LadicModel model_;
   GenerationOptions defaults_;

@@ -10,8 +10,23 @@ constexpr std::int64_t kMaxLayers = 256;
 constexpr std::int64_t kMaxVocabulary = 1 << 20;
 constexpr std::int64_t kMaxPositions = 4096;
 
-SplitBertConfig text_config(const JsonReader& json) {
-  SplitBertConfig config;
+const char* name_of(Profile profile) {
+  return profile == Profile::released ? "released" : "paper";
+}
+const char* name_of(LatentLoss loss) {
+  return loss == LatentLoss::mean_l2 ? "mean_l2" : "mean_squared";
+}
+const char* name_of(SpecialTargets targets) {
+  return targets == SpecialTargets::dots ? "dots" : "tokens";
+}
+const char* name_of(CaptionText text) {
+  return text == CaptionText::without_dots ? "without_dots" : "words";
+}
+const char* name_of(TimeGrid grid) {
+  return grid == TimeGrid::stride ? "stride" : "even";
+}
+
+SplitBertConfig text_config(const JsonReader& json, SplitBertConfig config) {
   BertConfig& bert = config.bert;
   bert.vocab_size = json.get_int("vocab_size", 1, kMaxVocabulary);
   bert.hidden = json.get_int("hidden", 1, kMaxWidth);
@@ -22,11 +37,14 @@ SplitBertConfig text_config(const JsonReader& json) {
   bert.type_vocab = json.get_int("type_vocab", 1, 16, bert.type_vocab);
   bert.eps = static_cast<float>(json.get_number("eps", 0.0, 1.0, bert.eps));
   bert.init_std = static_cast<float>(json.get_number("init_std", 0.0, 1.0, bert.init_std));
-  config.encoder_layers = json.get_int("encoder_layers", 0, kMaxLayers);
-  config.decoder_layers = json.get_int("decoder_layers", 0, kMaxLayers);
+  config.encoder_layers = json.get_int("encoder_layers", 0, kMaxLayers, config.encoder_layers);
+  config.decoder_layers = json.get_int("decoder_layers", 0, kMaxLayers, config.decoder_layers);
   bert.layers = config.encoder_layers + config.decoder_layers;
-  config.special_latent =
-      json.get_choice("special_latent", {"zeros", "dot"}, "zeros") == "dot" ? SpecialLatent::dot : SpecialLatent::zeros;
+  const char* special_latent = config.special_latent == SpecialLatent::dot ? "dot" : "zeros";
+  config.special_latent = json.get_choice("special_latent", {"zeros", "dot"}, special_latent) == "dot"
+                              ? SpecialLatent::dot
+                              : SpecialLatent::zeros;
+  config.target_dropout = static_cast<float>(json.get_number("target_dropout", 0.0, 0.9, config.target_dropout));
   json.reject_unknown_keys();
   return config;
 }
@@ -43,40 +61,87 @@ LadicDenoiserConfig denoiser_config(const JsonReader& json) {
   config.dropout = static_cast<float>(json.get_number("dropout", 0.0, 0.9, config.dropout));
   config.init_std = static_cast<float>(json.get_number("init_std", 0.0, 1.0, config.init_std));
   config.time_layer_norm = json.get_bool("time_layer_norm", config.time_layer_norm);
+  config.conditioning =
+      json.get_choice("conditioning", {"cross-attention", "image-token"}, "cross-attention") == "image-token"
+          ? ImageConditioning::image_token
+          : ImageConditioning::cross_attention;
   json.reject_unknown_keys();
   return config;
 }
 
-NoiseScheduleConfig schedule_config(const JsonReader& json) {
-  NoiseScheduleConfig config;
-  config.kind = schedule_kind(json.get_choice("schedule", {"linear", "cosine"}, "cosine"));
-  config.time_steps = json.get_int("time_steps", 2, 1'000'000, config.time_steps);
-  config.beta_min = json.get_number("beta_min", 0.0, 1.0, config.beta_min);
-  config.beta_max = json.get_number("beta_max", 0.0, 1.0, config.beta_max);
-  config.cosine_s = json.get_number("cosine_s", 0.0, 1.0, config.cosine_s);
-  config.noise_factor = json.get_number("noise_factor", 0.0, 1000.0, config.noise_factor);
-  config.sample_noise_factor = json.get_number("sample_noise_factor", 0.0, 1000.0, config.sample_noise_factor);
+void read_scheduler(const JsonReader& json, LadicConfig& config) {
+  NoiseScheduleConfig& schedule = config.schedule;
+  schedule.kind =
+      schedule_kind(json.get_choice("schedule", {"linear", "cosine", "sqrt"}, capdiff::name_of(schedule.kind)));
+  schedule.time_steps = json.get_int("time_steps", 2, 1'000'000, schedule.time_steps);
+  schedule.beta_min = json.get_number("beta_min", 0.0, 1.0, schedule.beta_min);
+  schedule.beta_max = json.get_number("beta_max", 0.0, 1.0, schedule.beta_max);
+  schedule.cosine_s = json.get_number("cosine_s", 0.0, 1.0, schedule.cosine_s);
+  schedule.noise_factor = json.get_number("noise_factor", 0.0, 1000.0, schedule.noise_factor);
+  schedule.sample_noise_factor = json.get_number("sample_noise_factor", 0.0, 1000.0, schedule.sample_noise_factor);
+  config.time_shift = json.get_int("time_shift", 0, 1'000'000, config.time_shift);
+  config.time_grid = json.get_choice("time_grid", {"even", "stride"}, name_of(config.time_grid)) == "stride"
+                         ? TimeGrid::stride
+                         : TimeGrid::even;
   json.reject_unknown_keys();
-  return config;
 }
 
 }  // namespace
 
+LadicConfig LadicConfig::of(Profile profile) {
+  LadicConfig config;
+  config.profile = profile;
+  if (profile == Profile::paper) return config;
+  config.text.decoder_layers = 0;
+  config.text.special_latent = SpecialLatent::dot;
+  config.schedule.kind = ScheduleKind::linear;
+  config.schedule.noise_factor = 4.0;
+  config.latent_loss = LatentLoss::mean_l2;
+  config.special_targets = SpecialTargets::dots;
+  config.caption_text = CaptionText::without_dots;
+  config.time_grid = TimeGrid::stride;
+  config.time_shift = 5;
+  config.text.target_dropout = 0.1f;
+  return config;
+}
+
+GenerationOptions LadicConfig::generation() const {
+  GenerationOptions options;
+  if (profile == Profile::paper) return options;
+  options.steps = 34;
+  options.sampler = SamplerKind::renoise;
+  // 300 < t < 600 of T = 1000, and a third of the positions.
+  options.back_and_refine.time = 0.5995;
+  options.back_and_refine.not_below = 0.3;
+  options.back_and_refine.share = 1.0 / 3.0;
+  options.back_and_refine.noisy = true;
+  return options;
+}
+
 LadicConfig LadicConfig::from_json(const JsonReader& json, const JsonReader* scheduler) {
   json.get_choice("model_type", {"ladic"});
-  json.get_choice("profile", {"paper"});
-  LadicConfig config;
+  LadicConfig config =
+      of(json.get_choice("profile", {"paper", "released"}) == "released" ? Profile::released : Profile::paper);
   config.length = json.get_int("length", 3, kMaxPositions);
   config.image_encoder = image_encoder_config(json.get_object("image_encoder"));
-  config.text = text_config(json.get_object("text"));
+  config.text = text_config(json.get_object("text"), config.text);
   config.denoiser = denoiser_config(json.get_object("diffuser"));
   config.denoiser.latent = config.text.bert.hidden;
   config.denoiser.encoder_width = token_width(config.image_encoder);
-  config.latent_loss = json.get_choice("latent_loss", {"mean_squared", "mean_l2"}, "mean_squared") == "mean_l2"
-                           ? LatentLoss::mean_l2
-                           : LatentLoss::mean_squared;
+  config.latent_loss =
+      json.get_choice("latent_loss", {"mean_squared", "mean_l2"}, name_of(config.latent_loss)) == "mean_l2"
+          ? LatentLoss::mean_l2
+          : LatentLoss::mean_squared;
   config.caption_loss_weight = json.get_number("caption_loss_weight", 0.0, 1000.0, config.caption_loss_weight);
-  if (scheduler) config.schedule = schedule_config(*scheduler);
+  config.special_targets =
+      json.get_choice("special_targets", {"tokens", "dots"}, name_of(config.special_targets)) == "dots"
+          ? SpecialTargets::dots
+          : SpecialTargets::tokens;
+  config.caption_text =
+      json.get_choice("caption_text", {"words", "without_dots"}, name_of(config.caption_text)) == "without_dots"
+          ? CaptionText::without_dots
+          : CaptionText::words;
+  if (scheduler) read_scheduler(*scheduler, config);
   config.denoiser.time_steps = config.schedule.time_steps;
   json.reject_unknown_keys();
   return config;
@@ -84,44 +149,51 @@ LadicConfig LadicConfig::from_json(const JsonReader& json, const JsonReader* sch
 
 nlohmann::json LadicConfig::to_json() const {
   const BertConfig& bert = text.bert;
-  return {{"model_type", "ladic"},
-          {"profile", "paper"},
-          {"length", length},
-          {"image_encoder", capdiff::to_json(image_encoder)},
-          {"text",
-           {{"vocab_size", bert.vocab_size},
-            {"hidden", bert.hidden},
-            {"heads", bert.heads},
-            {"intermediate", bert.intermediate},
-            {"max_position", bert.max_position},
-            {"type_vocab", bert.type_vocab},
-            {"eps", bert.eps},
-            {"init_std", bert.init_std},
-            {"encoder_layers", text.encoder_layers},
-            {"decoder_layers", text.decoder_layers},
-            {"special_latent", text.special_latent == SpecialLatent::dot ? "dot" : "zeros"}}},
-          {"diffuser",
-           {{"hidden", denoiser.hidden},
-            {"layers", denoiser.layers},
-            {"heads", denoiser.heads},
-            {"intermediate", denoiser.intermediate},
-            {"max_position", denoiser.max_position},
-            {"eps", denoiser.eps},
-            {"dropout", denoiser.dropout},
-            {"init_std", denoiser.init_std},
-            {"time_layer_norm", denoiser.time_layer_norm}}},
-          {"latent_loss", latent_loss == LatentLoss::mean_l2 ? "mean_l2" : "mean_squared"},
-          {"caption_loss_weight", caption_loss_weight}};
+  return {
+      {"model_type", "ladic"},
+      {"profile", name_of(profile)},
+      {"length", length},
+      {"image_encoder", capdiff::to_json(image_encoder)},
+      {"text",
+       {{"vocab_size", bert.vocab_size},
+        {"hidden", bert.hidden},
+        {"heads", bert.heads},
+        {"intermediate", bert.intermediate},
+        {"max_position", bert.max_position},
+        {"type_vocab", bert.type_vocab},
+        {"eps", bert.eps},
+        {"init_std", bert.init_std},
+        {"encoder_layers", text.encoder_layers},
+        {"decoder_layers", text.decoder_layers},
+        {"special_latent", text.special_latent == SpecialLatent::dot ? "dot" : "zeros"},
+        {"target_dropout", text.target_dropout}}},
+      {"diffuser",
+       {{"hidden", denoiser.hidden},
+        {"layers", denoiser.layers},
+        {"heads", denoiser.heads},
+        {"intermediate", denoiser.intermediate},
+        {"max_position", denoiser.max_position},
+        {"eps", denoiser.eps},
+        {"dropout", denoiser.dropout},
+        {"init_std", denoiser.init_std},
+        {"time_layer_norm", denoiser.time_layer_norm},
+        {"conditioning", denoiser.conditioning == ImageConditioning::image_token ? "image-token" : "cross-attention"}}},
+      {"latent_loss", name_of(latent_loss)},
+      {"caption_loss_weight", caption_loss_weight},
+      {"special_targets", name_of(special_targets)},
+      {"caption_text", name_of(caption_text)}};
 }
 
 nlohmann::json LadicConfig::scheduler_to_json() const {
-  return {{"schedule", name_of(schedule.kind)},
+  return {{"schedule", capdiff::name_of(schedule.kind)},
           {"time_steps", schedule.time_steps},
           {"beta_min", schedule.beta_min},
           {"beta_max", schedule.beta_max},
           {"cosine_s", schedule.cosine_s},
           {"noise_factor", schedule.noise_factor},
-          {"sample_noise_factor", schedule.sample_noise_factor}};
+          {"sample_noise_factor", schedule.sample_noise_factor},
+          {"time_shift", time_shift},
+          {"time_grid", name_of(time_grid)}};
 }
 
 }  // namespace capdiff

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "capdiff/captioners/generation_options.h"
 #include "capdiff/diffusion/noise_schedule.h"
 #include "capdiff/formats/json_reader.h"
 #include "capdiff/models/image_encoders.h"
@@ -10,14 +11,40 @@
 
 namespace capdiff {
 
+/// Which of its two descriptions a LaDiC follows. Each difference between them is a field of LadicConfig of its own;
+/// the profile is where its default comes from.
+enum class Profile {
+  paper,
+  released,  ///< the authors' code, so that their checkpoint gives their captions
+};
+
 /// Which loss compares x̂0 with x0.
 enum class LatentLoss {
   mean_squared,  ///< mean of (x̂0 − x0)² over all elements, as in the paper
   mean_l2,       ///< mean over positions of ‖x̂0 − x0‖₂, as released
 };
 
+/// What the LM head learns to say where the caption has [CLS], [SEP] and [PAD].
+enum class SpecialTargets {
+  tokens,  ///< those tokens
+  dots,    ///< ".", as released
+};
+
+/// How ids become a caption.
+enum class CaptionText {
+  words,        ///< without [CLS], [SEP] and [PAD]
+  without_dots  ///< without the "." that fill empty positions, and with one at the end, as released
+};
+
+/// What `--steps N` means.
+enum class TimeGrid {
+  even,    ///< N calls, evenly spread: `ddim_times`
+  stride,  ///< a stride of ⌈(T − 1) / N⌉, as released: `stride_times`
+};
+
 /// Everything that tells one LaDiC from another: the `config.json` of a model folder and its `scheduler_config.json`.
 struct LadicConfig {
+  Profile profile = Profile::paper;
   std::int64_t length = 24;  ///< L, positions of a caption with [CLS] and [SEP]
   ImageEncoderConfig image_encoder;
   SplitBertConfig text;
@@ -25,11 +52,19 @@ struct LadicConfig {
   NoiseScheduleConfig schedule;
   LatentLoss latent_loss = LatentLoss::mean_squared;
   double caption_loss_weight = 0.2;  ///< λ
+  SpecialTargets special_targets = SpecialTargets::tokens;
+  CaptionText caption_text = CaptionText::words;
+  TimeGrid time_grid = TimeGrid::even;
+  std::int64_t time_shift = 0;  ///< of the time that the network is told while sampling
 
-  /// Reads `config.json`; the schedule is in `scheduler` where that file exists.
+  /// The profile's values of all fields that a profile decides, and default sizes.
+  static LadicConfig of(Profile profile);
+  /// Reads `config.json`; what belongs to the scheduler is in `scheduler` where that file exists.
   static LadicConfig from_json(const JsonReader& config, const JsonReader* scheduler);
   nlohmann::json to_json() const;
   nlohmann::json scheduler_to_json() const;
+  /// How the profile samples: DDIM, or renoising as released; Back&Refine with the settings of either.
+  GenerationOptions generation() const;
 };
 
 }  // namespace capdiff

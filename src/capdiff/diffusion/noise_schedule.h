@@ -6,7 +6,7 @@
 
 namespace capdiff {
 
-enum class ScheduleKind { linear, cosine };
+enum class ScheduleKind { linear, cosine, sqrt };
 
 struct NoiseScheduleConfig {
   ScheduleKind kind = ScheduleKind::cosine;
@@ -16,13 +16,15 @@ struct NoiseScheduleConfig {
   double cosine_s = 0.008;         ///< cosine only
   /// F: x_t = √ᾱ_t x0 + F √(1 − ᾱ_t) ε. Scales the noise's deviation while training.
   double noise_factor = 1.0;
-  /// The same for the noise that sampling starts from; 1 in the paper and as released.
+  /// The same for all noise drawn while sampling; 1 in the paper and as released. Less noise than the network was
+  /// trained with makes it bolder: captions closer to the most likely one.
   double sample_noise_factor = 1.0;
 };
 
 /// ᾱ_t for t = 0 … T − 1, with ᾱ_0 = 1.
 /// linear: β_0 = 0, β_i from beta_min to beta_max, ᾱ_t = Π_{i ≤ t} (1 − β_i).
 /// cosine: f(t) = cos²(π/2 · (t/T + s) / (1 + s)), ᾱ_t = f(t) / f(0).
+/// sqrt: f(t) = 1 − √(t/T + 0.0001), ᾱ_t = f(t) / f(0) (Li et al., Diffusion-LM, arXiv 2205.14217).
 class NoiseSchedule {
  public:
   explicit NoiseSchedule(const NoiseScheduleConfig& config);

@@ -1,32 +1,149 @@
 #include "capdiff/diffusion/sampler.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "capdiff/base/error.h"
+#include "capdiff/diffusion/dpm_solver.h"
 
 namespace capdiff {
+namespace {
 
-std::vector<std::int64_t> ddim_times(std::int64_t steps, std::int64_t time_steps) {
+void check_steps(std::int64_t steps, std::int64_t time_steps) {
   if (steps < 1 || steps > time_steps)
     fail(ErrorCode::usage, "the number of steps must lie between 1 and {}, not {}", time_steps, steps);
+}
+
+/// One walk from noise to x̂0, and perhaps a second after Back&Refine.
+class Walk {
+ public:
+  Walk(Backend& backend, const NoiseSchedule& schedule, const SamplerConfig& config,
+       std::span<const std::int64_t> times, const SamplingTask& task)
+      : backend_(backend), schedule_(schedule), config_(config), times_(times), task_(task) {}
+
+  Value run() {
+    x_ = with_known(task_.noise->initial());
+    x0_ = backend_.upload(HostTensor(DType::f32, x_.shape()));
+    for (std::size_t i = 0;;) {
+      const std::int64_t t = times_[i];
+      x0_ = with_known(task_.denoise(x_, x0_, std::min(schedule_.time_steps() - 1, t + config_.time_shift)));
+      const auto& back = config_.back_and_refine;
+      const bool goes_back = back && !went_back_ && back->acts_at(t, schedule_.time_steps());
+      const HostTensor kept = goes_back ? back->kept(task_.confidence(x0_)) : HostTensor();
+      if (task_.observe) task_.observe({call_, t, x_, x0_, goes_back ? &kept : nullptr});
+      ++call_;
+      if (goes_back) {
+        go_back(i, kept);
+        i = back->noisy && times_.size() > 1 ? 1 : 0;
+        continue;
+      }
+      if (i + 1 == times_.size()) return x0_;
+      move(i);
+      ++i;
+    }
+  }
+
+ private:
+  /// x ← its value at the noise level of times[i + 1].
+  void move(std::size_t i) {
+    const std::int64_t t = times_[i], next = times_[i + 1];
+    Value moved;
+    switch (config_.kind) {
+      case SamplerKind::ddim: moved = ddim(t, next); break;
+      case SamplerKind::renoise: moved = renoise(next); break;
+      case SamplerKind::dpm_solver: moved = dpm_solver(i); break;
+    }
+    x_ = with_known(moved);
+  }
+
+  Value ddim(std::int64_t t, std::int64_t next) {
+    const double noise = schedule_.noise(t), next_noise = schedule_.noise(next);
+    const double nu = config_.eta * next_noise / noise *
+                      std::sqrt(std::max(0.0, 1.0 - schedule_.alpha_bar(t) / schedule_.alpha_bar(next)));
+    const double keep = std::sqrt(std::max(0.0, next_noise * next_noise - nu * nu)) / noise;
+    const Value moved = backend_.scale_add(static_cast<float>(schedule_.signal(next) - keep * schedule_.signal(t)), x0_,
+                                           static_cast<float>(keep), x_);
+    return nu == 0.0 ? moved : backend_.scale_add(1.0f, moved, static_cast<float>(nu), task_.noise->step(draw_++));
+  }
+
+  Value renoise(std::int64_t next) {
+    return backend_.scale_add(static_cast<float>(schedule_.signal(next)), x0_,
+                              static_cast<float>(schedule_.noise(next)), task_.noise->step(draw_++));
+  }
+
+  Value dpm_solver(std::size_t i) {
+    const auto point = [&](std::size_t k) { return solver_point(schedule_.alpha_bar(times_[k])); };
+    const bool last_of_few = times_.size() <= kFewSteps && i + 2 == times_.size();
+    const bool first_order = !previous_x0_ || last_of_few || schedule_.noise(times_[i + 1]) == 0.0;
+    const Value moved = first_order
+                            ? dpm_solver_step(backend_, x_, x0_, point(i), point(i + 1))
+                            : dpm_solver_step(backend_, x_, x0_, *previous_x0_, point(i - 1), point(i), point(i + 1));
+    previous_x0_ = x0_;
+    return moved;
+  }
+
+  void go_back(std::size_t i, const HostTensor& kept) {
+    Value base = x0_;
+    if (config_.back_and_refine->noisy) base = i + 1 < times_.size() ? renoise(times_[i + 1]) : x0_;
+    x_ = with_known(backend_.select(backend_.upload(kept), base, task_.noise->restart()));
+    previous_x0_.reset();
+    went_back_ = true;
+  }
+
+  Value with_known(const Value& x) const {
+    return task_.known ? backend_.select(task_.known->mask, task_.known->latent, x) : x;
+  }
+
+  /// DPM-Solver++ is unstable at the end of a short walk; its authors make the last step a first-order one there.
+  static constexpr std::size_t kFewSteps = 10;
+
+  Backend& backend_;
+  const NoiseSchedule& schedule_;
+  const SamplerConfig& config_;
+  std::span<const std::int64_t> times_;
+  const SamplingTask& task_;
+  Value x_, x0_;
+  std::optional<Value> previous_x0_;
+  std::size_t call_ = 0;
+  std::int64_t draw_ = 0;
+  bool went_back_ = false;
+};
+
+}  // namespace
+
+SamplerKind sampler_kind(std::string_view name) {
+  for (const SamplerKind kind : {SamplerKind::ddim, SamplerKind::renoise, SamplerKind::dpm_solver})
+    if (name == name_of(kind)) return kind;
+  fail(ErrorCode::usage, "unknown sampler '{}'; known: ddim, renoise, dpm-solver", name);
+}
+
+std::string_view name_of(SamplerKind kind) {
+  switch (kind) {
+    case SamplerKind::ddim: return "ddim";
+    case SamplerKind::renoise: return "renoise";
+    case SamplerKind::dpm_solver: return "dpm-solver";
+  }
+  return "";
+}
+
+std::vector<std::int64_t> ddim_times(std::int64_t steps, std::int64_t time_steps) {
+  check_steps(steps, time_steps);
   std::vector<std::int64_t> times;
   for (std::int64_t i = 0; i < steps; ++i) times.push_back(time_steps - 1 - time_steps * i / steps);
   return times;
 }
 
-Value sample_ddim(Backend& backend, const NoiseSchedule& schedule, std::int64_t steps, const Value& noise,
-                  const DenoiseStep& denoise, const SamplerObserver& observe) {
-  const std::vector<std::int64_t> times = ddim_times(steps, schedule.time_steps());
-  Value x_t = noise;
-  Value x0 = backend.upload(HostTensor(DType::f32, noise.shape()));
-  for (std::size_t i = 0; i < times.size(); ++i) {
-    const std::int64_t t = times[i];
-    x0 = denoise(x_t, x0, t);
-    if (observe) observe(i, t, x_t, x0);
-    if (i + 1 == times.size()) break;
-    const double keep = schedule.noise(times[i + 1]) / schedule.noise(t);
-    x_t = backend.scale_add(static_cast<float>(schedule.signal(times[i + 1]) - keep * schedule.signal(t)), x0,
-                            static_cast<float>(keep), x_t);
-  }
-  return x0;
+std::vector<std::int64_t> stride_times(std::int64_t steps, std::int64_t time_steps) {
+  check_steps(steps, time_steps);
+  const std::int64_t top = time_steps - 1, stride = (top + steps - 1) / steps;
+  std::vector<std::int64_t> times;
+  for (std::int64_t t = top; t > 0; t -= stride) times.push_back(t);
+  return times;
+}
+
+Value sample(Backend& backend, const NoiseSchedule& schedule, const SamplerConfig& config,
+             std::span<const std::int64_t> times, const SamplingTask& task) {
+  return Walk(backend, schedule, config, times, task).run();
 }
 
 }  // namespace capdiff

@@ -10,7 +10,8 @@
 namespace capdiff {
 
 Condition Condition::gather(Backend& backend, const Value& indices) const {
-  Condition gathered{indices.shape()[0], {}};
+  Condition gathered{indices.shape()[0], {}, {}};
+  if (layers.empty()) gathered.token = backend.gather(token, indices);
   for (const KeyValue& layer : layers)
     gathered.layers.push_back({backend.gather(layer.key, indices), backend.gather(layer.value, indices)});
   return gathered;
@@ -30,39 +31,61 @@ LadicDenoiser::LadicDenoiser(Backend& backend, const Scope& scope, const LadicDe
     input_projection_ = Linear(backend, diffuser / "input_projection", 2 * config.latent, config.hidden, init);
     output_projection_ = Linear(backend, diffuser / "output_projection", config.hidden, config.latent, init);
   }
+  if (appends_image())
+    image_projection_ = Linear(backend, diffuser / "image_projection", config.encoder_width, config.hidden, init);
+  const std::int64_t cross_width = appends_image() ? 0 : config.encoder_width;
   for (std::int64_t i = 0; i < config.layers; ++i)
     layers_.emplace_back(backend, diffuser / "encoder" / "layer" / i,
                          PostNormBlockConfig{config.hidden, config.heads, config.intermediate, config.eps,
-                                             config.dropout, config.init_std, config.encoder_width});
+                                             config.dropout, config.init_std, cross_width});
 }
 
-Condition LadicDenoiser::condition(const Value& image_tokens) const {
-  Condition condition{image_tokens.shape()[0], {}};
-  for (const PostNormBlock& layer : layers_) condition.layers.push_back(layer.cross_key_value(image_tokens));
+Condition LadicDenoiser::condition(const ImageTokens& image) const {
+  Condition condition{image.patches.shape()[0], {}, {}};
+  if (appends_image()) {
+    condition.token = backend_->reshape(image_projection_(image.pooled), {condition.batch, 1, config_.hidden});
+  } else {
+    for (const PostNormBlock& layer : layers_) condition.layers.push_back(layer.cross_key_value(image.patches));
+  }
   return condition;
+}
+
+Value LadicDenoiser::image_tokens(std::span<const ConditionedRows> parts) const {
+  std::vector<Value> tokens;
+  for (const ConditionedRows& part : parts) {
+    std::vector<std::int64_t> picture_of_row;
+    const std::int64_t rows_per_picture = part.rows / part.condition->batch;
+    for (std::int64_t row = 0; row < part.rows; ++row) picture_of_row.push_back(row / rows_per_picture);
+    tokens.push_back(
+        backend_->gather(part.condition->token, backend_->upload(HostTensor::of({part.rows}, picture_of_row))));
+  }
+  return tokens.size() == 1 ? tokens.front() : backend_->concat(tokens, 0);
 }
 
 Value LadicDenoiser::operator()(const Value& x_t, const Value& self_condition, const Value& t,
                                 std::span<const ConditionedRows> parts, const Probe& probe) const {
   Backend& b = *backend_;
   const std::int64_t batch = x_t.shape()[0], length = x_t.shape()[1];
-  if (length > config_.max_position)
-    fail(ErrorCode::usage, "captions of {} positions do not fit: this model has {}", length, config_.max_position);
+  const std::int64_t positions = length + (appends_image() ? 1 : 0);
+  if (positions > config_.max_position)
+    fail(ErrorCode::usage, "captions of {} positions do not fit: this model has {}", positions, config_.max_position);
 
   Value x = b.concat(std::array{x_t, self_condition}, 2);
   if (projects()) x = input_projection_(x);
+  if (appends_image()) x = b.concat(std::array{x, image_tokens(parts)}, 1);
   Value time = b.embedding(time_table_, t);
   if (config_.time_layer_norm) time = time_norm_(time);
-  const Value time_and_position = b.add(b.reshape(time, {batch, 1, config_.hidden}), position_.rows(length));
+  const Value time_and_position = b.add(b.reshape(time, {batch, 1, config_.hidden}), position_.rows(positions));
   x = b.dropout(embedding_norm_(x, time_and_position), config_.dropout);
   if (probe) probe("emb", x);
 
-  std::vector<CrossSegment> segments(parts.size());
+  std::vector<CrossSegment> segments(appends_image() ? 0 : parts.size());
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    for (std::size_t s = 0; s < parts.size(); ++s) segments[s] = {parts[s].rows, &parts[s].condition->layers[i]};
+    for (std::size_t s = 0; s < segments.size(); ++s) segments[s] = {parts[s].rows, &parts[s].condition->layers[i]};
     x = layers_[i](x, {}, segments);
     if (probe) probe(fmt::format("layer.{}", i), x);
   }
+  if (appends_image()) x = b.slice(x, 1, 0, length);
   return projects() ? output_projection_(x) : b.slice(x, 2, 0, config_.latent);
 }
 

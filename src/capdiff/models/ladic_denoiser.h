@@ -8,6 +8,12 @@
 
 namespace capdiff {
 
+/// How the denoiser sees the picture.
+enum class ImageConditioning {
+  cross_attention,  ///< every layer attends to all image tokens
+  image_token,      ///< one token of the pooled picture stands behind the caption: the baseline of the paper's table 5
+};
+
 struct LadicDenoiserConfig {
   std::int64_t latent = 768;   ///< D, width of x_t and of the self-condition
   std::int64_t hidden = 1536;  ///< W; where it is not 2 D, learned projections lead in and out
@@ -20,14 +26,16 @@ struct LadicDenoiserConfig {
   float eps = 1e-12f;
   float dropout = 0.0f;
   bool time_layer_norm = true;
+  ImageConditioning conditioning = ImageConditioning::cross_attention;
   float init_std = kInitStd;
 };
 
-/// What the denoiser needs to know of pictures: keys and values of every cross-attention layer. Computed once per
-/// picture; that of the null picture once per process.
+/// What the denoiser needs to know of pictures: keys and values of every cross-attention layer, or a token. Computed
+/// once per picture; that of the null picture once per process.
 struct Condition {
   std::int64_t batch = 0;
-  std::vector<KeyValue> layers;
+  std::vector<KeyValue> layers;  ///< with cross-attention
+  Value token;                   ///< [B, 1, W], with an image token
 
   /// The condition of the pictures at `indices` i64 [n].
   Condition gather(Backend& backend, const Value& indices) const;
@@ -45,8 +53,7 @@ class LadicDenoiser {
  public:
   LadicDenoiser(Backend& backend, const Scope& scope, const LadicDenoiserConfig& config);
 
-  /// Keys and values of image tokens [B, N, Dv].
-  Condition condition(const Value& image_tokens) const;
+  Condition condition(const ImageTokens& image) const;
 
   /// x̂0 = f(x_t, p, t, image). x_t and self_condition [B, L, D]; t i64 [B]; the rows of `parts` add up to B → [B, L,
   /// D]. Probes `emb` and `layer.i` [B, L, W].
@@ -57,13 +64,16 @@ class LadicDenoiser {
 
  private:
   bool projects() const { return config_.hidden != 2 * config_.latent; }
+  bool appends_image() const { return config_.conditioning == ImageConditioning::image_token; }
+  /// One token of the pictures of `parts` for every row, [B, 1, W].
+  Value image_tokens(std::span<const ConditionedRows> parts) const;
 
   Backend* backend_;
   LadicDenoiserConfig config_;
   Value time_table_;
   LayerNorm time_norm_, embedding_norm_;
   Embedding position_;
-  Linear input_projection_, output_projection_;
+  Linear input_projection_, output_projection_, image_projection_;
   std::vector<PostNormBlock> layers_;
 };
 

@@ -28,29 +28,37 @@ SplitBert::SplitBert(Backend& backend, const Scope& scope, const Scope& statisti
     : backend_(&backend),
       config_(config),
       ids_(ids),
-      lower_(backend, scope / "space_encoder", config.bert, 0, with_encoder ? config.encoder_layers : 0),
       upper_(backend, scope / "space_decoder", config.bert, config.encoder_layers,
              config.encoder_layers + config.decoder_layers),
       lm_head_(backend, scope / "lm_head", config.bert) {
-  if (with_encoder) embeddings_.emplace(backend, scope / "space_encoder" / "embeddings", config.bert);
   const Parameter mean = statistics.get("mean", {config.bert.hidden}, Init::zeros());
   const Parameter deviation = statistics.get("std", {config.bert.hidden}, Init::ones());
   mean_ = backend.upload(mean.value);
   std_ = backend.upload(deviation.value);
   inverse_std_ = backend.upload(inverse(deviation).value);
+  empty_ = backend.upload(HostTensor(DType::f32, {config.bert.hidden}));
+  if (with_encoder) load_encoder(scope);
+}
+
+void SplitBert::load_encoder(const Scope& scope) {
+  if (embeddings_) return;
+  const Scope encoder = scope / "space_encoder";
+  BertConfig bert = config_.bert;
+  bert.dropout = config_.target_dropout;
+  lower_.emplace(*backend_, encoder, bert, 0, config_.encoder_layers);
+  embeddings_.emplace(*backend_, encoder / "embeddings", bert);
+  if (config_.special_latent == SpecialLatent::dot) empty_ = dot_latent();
 }
 
 Value SplitBert::hidden(const TokenBatch& captions) const {
   if (!embeddings_) fail(ErrorCode::internal, "[split_bert] the text encoder was not loaded");
-  return lower_((*embeddings_)(backend_->upload(captions.ids)), backend_->upload(captions.mask));
+  return (*lower_)((*embeddings_)(backend_->upload(captions.ids)), backend_->upload(captions.mask));
 }
 
 Value SplitBert::encode(const TokenBatch& captions) const {
   const Value centred = backend_->scale_add(1.0f, hidden(captions), -1.0f, mean_);
   const Value normalised = backend_->mul(centred, inverse_std_);
-  const Value empty =
-      config_.special_latent == SpecialLatent::dot ? dot_latent() : backend_->upload(HostTensor(DType::f32, {width()}));
-  return backend_->select(backend_->upload(special_positions(captions)), empty, normalised);
+  return backend_->select(backend_->upload(special_positions(captions)), empty_, normalised);
 }
 
 Value SplitBert::logits(const Value& x0) const {

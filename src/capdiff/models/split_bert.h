@@ -17,6 +17,7 @@ struct SplitBertConfig {
   std::int64_t encoder_layers = 6;  ///< the latent is the hidden state after this many layers
   std::int64_t decoder_layers = 6;  ///< upper layers that decode; 0 puts the LM head directly on the latent
   SpecialLatent special_latent = SpecialLatent::zeros;
+  float target_dropout = 0.0f;  ///< of the lower layers while training, although they are frozen, as released
 };
 
 /// Ids of the vocabulary that the latent space treats specially.
@@ -39,10 +40,15 @@ class SplitBert {
   SplitBert(Backend& backend, const Scope& scope, const Scope& statistics, const SplitBertConfig& config,
             const SpecialIds& ids, bool with_encoder = true);
 
+  /// Loads the lower layers after all; no effect where they are there. Until then `empty_latent` is 0.
+  void load_encoder(const Scope& scope);
+
   /// Hidden states h [B, L, D] after `encoder_layers` layers; padding is never attended to.
   Value hidden(const TokenBatch& captions) const;
   /// x0 = (h − mean) / std with the special positions replaced [B, L, D] (paper section 4.2).
   Value encode(const TokenBatch& captions) const;
+  /// What the special positions hold in x0 [D].
+  const Value& empty_latent() const { return empty_; }
   /// Logits [B, L, V] of latents x0 [B, L, D]: LMHead(Upper(x0 · std + mean)).
   Value logits(const Value& x0) const;
   /// The hidden state of "." [D], not normalised.
@@ -56,9 +62,11 @@ class SplitBert {
   SplitBertConfig config_;
   SpecialIds ids_;
   std::optional<BertEmbeddings> embeddings_;
-  BertLayers lower_, upper_;
+  std::optional<BertLayers> lower_;
+  BertLayers upper_;
   LmHead lm_head_;
   Value mean_, std_, inverse_std_;
+  Value empty_;  ///< [D], the latent of special positions
 };
 
 /// f32 [B, L, 1]: 1 on the positions of [CLS], [SEP] and [PAD], 0 on words.

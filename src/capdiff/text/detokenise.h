@@ -38,8 +38,8 @@ std::string released_caption(const Vocabulary& vocabulary, std::span<const std::
 /// stand.
 std::string paper_caption(const Vocabulary& vocabulary, std::span<const std::int64_t> ids);
 
-/// What people are shown of a `paper_caption`: without repeated words, and without the mark of a continuation piece that
-/// has nothing to continue.
+/// What people are shown of a `paper_caption`: without repeated words, and without the mark of a continuation piece
+/// that has nothing to continue.
 std::string tidy_paper_caption(std::string_view text);
 
 }  // namespace capdiff

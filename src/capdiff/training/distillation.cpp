@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::int64_t kTeacherBatch = 32;
 constexpr std::int64_t kPhotosForComponents = 768;
+constexpr std::int64_t kFinestHint = 32;  ///< cells a side; finer ones cost much memory and teach edges alone
 
 /// Photos [first, last) of `indices` as the teacher reads them: [B, side, side, 3] in −1..1.
 HostTensor teacher_pixels(const PhotoStore& photos, std::span<const std::int64_t> indices, int side) {
@@ -64,19 +65,24 @@ void write_transform(const Augmentation& drawn, const Image& photo, float* out) 
 }  // namespace
 
 TeacherGrids::TeacherGrids(TorchBackend& backend, const Teacher& teacher, const PhotoStore& photos, int side,
-                           std::int64_t components) {
+                           std::int64_t components, std::int64_t hint_components) {
   const torch::NoGradGuard frozen;
   std::vector<std::int64_t> readable;
   for (std::int64_t i = 0; i < photos.size(); ++i)
     if (photos.readable(i)) readable.push_back(i);
-  const auto grid_of = [&](std::span<const std::int64_t> indices) {
-    return TorchBackend::tensor(teacher(backend.upload(teacher_pixels(photos, indices, side))).grid);
+  const auto see = [&](std::span<const std::int64_t> indices) {
+    const Teacher::Features features = teacher(backend.upload(teacher_pixels(photos, indices, side)));
+    std::vector<torch::Tensor> levels;
+    for (const Value& hint : features.hints)
+      if (hint_components > 0 && hint.shape()[1] <= kFinestHint) levels.push_back(TorchBackend::tensor(hint));
+    levels.push_back(TorchBackend::tensor(features.grid));
+    return levels;
   };
   const auto batches = [&](std::span<const std::int64_t> indices, const char* label, const auto& use) {
     Progress progress(label, indices.size());
     for (std::size_t begin = 0; begin < indices.size(); begin += kTeacherBatch) {
       const auto part = indices.subspan(begin, std::min<std::size_t>(kTeacherBatch, indices.size() - begin));
-      use(part, grid_of(part));
+      use(part, see(part));
       progress.advance(part.size());
     }
   };
@@ -85,24 +91,45 @@ TeacherGrids::TeacherGrids(TorchBackend& backend, const Teacher& teacher, const 
   std::vector<std::int64_t> some;
   const std::size_t stride = std::max<std::size_t>(1, readable.size() / kPhotosForComponents);
   for (std::size_t i = 0; i < readable.size(); i += stride) some.push_back(readable[i]);
-  std::vector<torch::Tensor> rows;
-  batches(some, "teacher: components", [&](auto, const torch::Tensor& grid) { rows.push_back(grid.flatten(0, 2)); });
-  const Components reduced = principal_components(torch::cat(rows), std::min(components, rows.front().size(1)));
-  rows.clear();
-
-  batches(readable, "teacher: photos", [&](std::span<const std::int64_t> part, const torch::Tensor& grid) {
-    const torch::Tensor projected =
-        (torch::matmul(grid - reduced.mean, reduced.axes) / reduced.scale).to(torch::kBFloat16);
-    if (!grids_.defined())
-      grids_ = torch::zeros({photos.size(), projected.size(1), projected.size(2), projected.size(3)}, torch::kBFloat16);
-    for (std::size_t i = 0; i < part.size(); ++i) grids_[part[i]].copy_(projected[static_cast<std::int64_t>(i)]);
+  std::vector<std::vector<torch::Tensor>> rows;
+  batches(some, "teacher: components", [&](auto, const std::vector<torch::Tensor>& levels) {
+    rows.resize(levels.size());
+    for (std::size_t k = 0; k < levels.size(); ++k) rows[k].push_back(levels[k].flatten(0, 2));
   });
+  std::vector<Components> reduced;
+  for (std::size_t k = 0; k < rows.size(); ++k) {
+    const std::int64_t wanted = k + 1 == rows.size() ? components : hint_components;
+    reduced.push_back(principal_components(torch::cat(rows[k]), std::min(wanted, rows[k].front().size(1))));
+    rows[k].clear();
+  }
+
+  levels_.resize(reduced.size());
+  batches(readable, "teacher: photos",
+          [&](std::span<const std::int64_t> part, const std::vector<torch::Tensor>& levels) {
+            for (std::size_t k = 0; k < levels.size(); ++k) {
+              const torch::Tensor projected =
+                  (torch::matmul(levels[k] - reduced[k].mean, reduced[k].axes) / reduced[k].scale).to(torch::kBFloat16);
+              if (!levels_[k].defined())
+                levels_[k] = torch::zeros({photos.size(), projected.size(1), projected.size(2), projected.size(3)},
+                                          torch::kBFloat16);
+              for (std::size_t i = 0; i < part.size(); ++i)
+                levels_[k][part[i]].copy_(projected[static_cast<std::int64_t>(i)]);
+            }
+          });
 }
 
-torch::Tensor TeacherGrids::crops(const torch::Tensor& items, const torch::Tensor& transforms,
+std::int64_t TeacherGrids::hint_for(std::int64_t size) const {
+  std::int64_t found = -1;
+  for (std::int64_t k = 0; k < grid(); ++k)
+    if (levels_[static_cast<std::size_t>(k)].size(1) >= size) found = k;
+  return found;
+}
+
+torch::Tensor TeacherGrids::crops(std::int64_t level, const torch::Tensor& items, const torch::Tensor& transforms,
                                   std::int64_t size) const {
   const torch::NoGradGuard frozen;
-  const torch::Tensor grids = grids_.index_select(0, items).to(torch::kFloat).permute({0, 3, 1, 2});
+  const torch::Tensor grids =
+      levels_.at(static_cast<std::size_t>(level)).index_select(0, items).to(torch::kFloat).permute({0, 3, 1, 2});
   const torch::Tensor places =
       torch::affine_grid_generator(transforms, {items.size(0), grids.size(1), size, size}, /*align_corners=*/false);
   constexpr std::int64_t kBilinear = 0, kBorder = 1;
@@ -115,7 +142,7 @@ DistillationObjective::DistillationObjective(TorchBackend& backend, const ImageE
                                              const TeacherGrids& targets, const DistillationOptions& options)
     : backend_(&backend),
       encoder_(&encoder),
-      head_(backend, Scope(head_parameters) / "distillation_head", encoder.width(), targets.components(),
+      head_(backend, Scope(head_parameters) / "distillation_head", encoder.width(), targets.components(targets.grid()),
             Init::normal(kInitStd)),
       preprocessor_(preprocessor),
       photos_(&photos),
@@ -123,6 +150,19 @@ DistillationObjective::DistillationObjective(TorchBackend& backend, const ImageE
       targets_(&targets),
       options_(options) {
   check(options.augment);
+  if (options.hint_weight == 0) return;
+  // One blank picture tells which stages there are, and their sizes.
+  const torch::NoGradGuard frozen;
+  const Scope heads = Scope(head_parameters) / "distillation_hints";
+  predict(HostTensor(DType::f32, {1, 3, preprocessor_.size, preprocessor_.size}),
+          [&](std::string_view name, const Value& value) {
+            if (!name.starts_with("stage.") || value.shape()[1] > kFinestHint) return;
+            const std::int64_t level = targets.hint_for(value.shape()[1]);
+            if (level < 0) return;
+            hints_.push_back({std::string(name), level, value.shape()[1],
+                              Linear(backend, heads / std::string(name), value.shape()[3], targets.components(level),
+                                     Init::normal(kInitStd))});
+          });
 }
 
 std::unique_ptr<Batch> DistillationObjective::prepare(std::span<const Sample> samples) const {
@@ -147,22 +187,32 @@ std::unique_ptr<Batch> DistillationObjective::prepare(std::span<const Sample> sa
   return batch;
 }
 
-torch::Tensor DistillationObjective::predict(const HostTensor& pixels) const {
-  return TorchBackend::tensor(head_(encoder_->encode(backend_->upload(pixels)).patches));
+torch::Tensor DistillationObjective::predict(const HostTensor& pixels, const Probe& probe) const {
+  return TorchBackend::tensor(head_(encoder_->encode(backend_->upload(pixels), probe).patches));
 }
 
 StepLosses DistillationObjective::losses(const Batch& prepared) {
   const auto& batch = static_cast<const DistillationBatch&>(prepared);
-  const torch::Tensor predicted = predict(batch.pixels);
+  torch::Tensor hint_loss = torch::zeros({});
+  auto hint = hints_.begin();
+  const torch::Tensor predicted = predict(batch.pixels, [&](std::string_view name, const Value& value) {
+    if (hint == hints_.end() || name != hint->probe) return;
+    const torch::Tensor target = targets_->crops(hint->level, batch.items, batch.transforms, hint->size);
+    hint_loss = hint_loss + torch::mse_loss(TorchBackend::tensor(hint->head(value)).flatten(1, 2), target);
+    ++hint;
+  });
   const auto size = static_cast<std::int64_t>(std::lround(std::sqrt(static_cast<double>(predicted.size(1)))));
   if (size * size != predicted.size(1))
     fail(ErrorCode::unsupported, "[distillation] {} tokens are no square grid; use conv-vit", predicted.size(1));
-  const torch::Tensor target = targets_->crops(batch.items, batch.transforms, size);
+  const torch::Tensor target = targets_->crops(targets_->grid(), batch.items, batch.transforms, size);
   const torch::Tensor grid = torch::mse_loss(predicted, target);
   const torch::Tensor pooled = torch::mse_loss(predicted.mean(1), target.mean(1));
   const torch::Tensor cosine = 1.0 - torch::cosine_similarity(predicted, target, -1).mean();
-  return {grid + options_.pooled_weight * pooled + options_.cosine_weight * cosine,
-          {{"grid_loss", grid.detach()}, {"pooled_loss", pooled.detach()}, {"cosine_loss", cosine.detach()}}};
+  return {grid + options_.pooled_weight * pooled + options_.cosine_weight * cosine + options_.hint_weight * hint_loss,
+          {{"grid_loss", grid.detach()},
+           {"pooled_loss", pooled.detach()},
+           {"cosine_loss", cosine.detach()},
+           {"hint_loss", hint_loss.detach()}}};
 }
 
 double DistillationObjective::unexplained_variance(std::span<const std::int64_t> photos) {
@@ -181,7 +231,7 @@ double DistillationObjective::unexplained_variance(std::span<const std::int64_t>
     transforms.select(1, 1).select(1, 1).fill_(1.0);
     const torch::Tensor predicted = predict(preprocessor_.batch(images));
     const auto size = static_cast<std::int64_t>(std::lround(std::sqrt(static_cast<double>(predicted.size(1)))));
-    const torch::Tensor target = targets_->crops(items, transforms, size);
+    const torch::Tensor target = targets_->crops(targets_->grid(), items, transforms, size);
     error += (predicted - target).square().sum().item<double>();
     variance += target.square().sum().item<double>();
   }

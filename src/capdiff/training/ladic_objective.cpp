@@ -1,6 +1,7 @@
 #include "capdiff/training/ladic_objective.h"
 
 #include <array>
+#include <optional>
 
 #include "capdiff/base/error.h"
 #include "capdiff/base/philox.h"
@@ -11,7 +12,7 @@ namespace {
 
 /// P photos with C captions each, photo-major.
 struct LadicBatch final : Batch {
-  HostTensor pixels;                           ///< [P, 3, S, S], zero where the photo is dropped
+  HostTensor pixels;                           ///< [P, 3, S, S], zero where the photo is dropped; empty without photos
   TokenBatch captions;                         ///< [P · C, L]
   HostTensor noise;                            ///< ε [P · C, L, D]
   HostTensor time;                             ///< t i64 [P · C]
@@ -40,12 +41,12 @@ Value upload_indices(Backend& backend, const std::vector<std::int64_t>& indices)
 }  // namespace
 
 LadicObjective::LadicObjective(TorchBackend& backend, const LadicModel& model, const Preprocessor& preprocessor,
-                               const PhotoStore& photos, std::vector<CaptionedPhoto> items,
+                               const PhotoStore* photos, std::vector<CaptionedPhoto> items,
                                const EncodedCaptions& captions, const LadicTrainingOptions& options)
     : backend_(&backend),
       model_(&model),
       preprocessor_(preprocessor),
-      photos_(&photos),
+      photos_(photos),
       items_(std::move(items)),
       captions_(&captions),
       options_(options) {
@@ -64,7 +65,7 @@ std::unique_ptr<Batch> LadicObjective::prepare(std::span<const Sample> samples) 
   const auto image_size = static_cast<std::size_t>(3 * side * side);
 
   auto batch = std::make_unique<LadicBatch>();
-  batch->pixels = HostTensor(DType::f32, {photos, 3, side, side});
+  if (photos_) batch->pixels = HostTensor(DType::f32, {photos, 3, side, side});
   batch->noise = HostTensor(DType::f32, {rows, length, width});
   batch->time = HostTensor(DType::i64, {rows});
   batch->signal = HostTensor(DType::f32, {rows, 1, 1});
@@ -76,7 +77,8 @@ std::unique_ptr<Batch> LadicObjective::prepare(std::span<const Sample> samples) 
   for (std::size_t i = 0; i < samples.size(); ++i) {
     const Sample& sample = samples[i];
     const CaptionedPhoto& item = items_[static_cast<std::size_t>(sample.item)];
-    if (random_stream(options_.seed, RandomPurpose::image_drop, sample.draw).uniform() >= options_.image_drop) {
+    if (photos_ &&
+        random_stream(options_.seed, RandomPurpose::image_drop, sample.draw).uniform() >= options_.image_drop) {
       RandomStream random = random_stream(options_.seed, RandomPurpose::augmentation, sample.draw);
       const Image crop = augment(photos_->photo(item.photo), static_cast<int>(side), options_.augment,
                                  [&random] { return random.uniform(); });
@@ -110,22 +112,39 @@ StepLosses LadicObjective::losses(const Batch& prepared) {
   TorchBackend& b = *backend_;
   const std::int64_t rows = batch.time.numel();
 
-  Value tokens, x0;
+  Value x0;
   {
     const torch::NoGradGuard frozen;
     x0 = model_->text().encode(batch.captions);
-    if (!batch.train_image_encoder) tokens = model_->image_encoder().encode(b.upload(batch.pixels)).patches;
   }
-  if (batch.train_image_encoder) tokens = model_->image_encoder().encode(b.upload(batch.pixels)).patches;
   const Value x_t = b.add(b.mul(x0, b.upload(batch.signal)), b.mul(b.upload(batch.noise), b.upload(batch.deviation)));
   const Value t = b.upload(batch.time);
-  const Condition condition = model_->denoiser().condition(tokens);
+  const Condition condition = this->condition(batch);
   const Value self_condition = first_estimate(x_t, t, condition, batch.self_conditioned, batch.others);
   const Value predicted = model_->denoiser()(x_t, self_condition, t, std::array{ConditionedRows{rows, &condition}});
-  const LadicModel::Losses losses = model_->losses(predicted, x0, b.upload(batch.captions.ids));
+  const LadicModel::Losses losses = model_->losses(predicted, x0, batch.captions.ids);
   return {TorchBackend::tensor(losses.total),
           {{"latent_loss", TorchBackend::tensor(losses.latent).detach()},
            {"caption_loss", TorchBackend::tensor(losses.caption).detach()}}};
+}
+
+Condition LadicObjective::condition(const Batch& prepared) const {
+  const auto& batch = static_cast<const LadicBatch&>(prepared);
+  TorchBackend& b = *backend_;
+  const LadicDenoiser& denoiser = model_->denoiser();
+  if (!photos_) {
+    const std::int64_t count = batch.time.numel() / options_.captions_per_photo;
+    const std::int64_t width = denoiser.config().encoder_width;
+    return denoiser.condition(
+        {b.upload(HostTensor(DType::f32, {count, 1, width})), b.upload(HostTensor(DType::f32, {count, width}))});
+  }
+  ImageTokens tokens;
+  {
+    std::optional<torch::NoGradGuard> frozen;
+    if (!batch.train_image_encoder) frozen.emplace();
+    tokens = model_->image_encoder().encode(b.upload(batch.pixels));
+  }
+  return denoiser.condition(tokens);
 }
 
 Value LadicObjective::first_estimate(const Value& x_t, const Value& t, const Condition& condition,

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "capdiff/captioners/ladic.h"
+#include "capdiff/captioners/ladic_model.h"
 #include "capdiff/data/photo_store.h"
 #include "capdiff/image/augment.h"
 #include "capdiff/training/caption_tokens.h"
@@ -30,10 +30,14 @@ struct LadicTrainingOptions {
 
 /// LaDiC's training (paper section 4.4): x_t = √ᾱ x0 + F √(1 − ᾱ) ε with t uniform, x̂0 from the diffuser under dropped
 /// photos and self-conditioning, latent loss + λ caption loss. Which parameters learn is the backend's business.
+///
+/// Without photos it is the training of the diffuser alone, on text: every caption sees one image token of zeros, which
+/// tells as little as the picture that guidance calls nothing.
 class LadicObjective final : public Objective {
  public:
+  /// `photos` may be null: then the photos that `items` name do not matter.
   LadicObjective(TorchBackend& backend, const LadicModel& model, const Preprocessor& preprocessor,
-                 const PhotoStore& photos, std::vector<CaptionedPhoto> items, const EncodedCaptions& captions,
+                 const PhotoStore* photos, std::vector<CaptionedPhoto> items, const EncodedCaptions& captions,
                  const LadicTrainingOptions& options);
 
   std::int64_t size() const override { return static_cast<std::int64_t>(items_.size()); }
@@ -41,6 +45,8 @@ class LadicObjective final : public Objective {
   StepLosses losses(const Batch& batch) override;
 
  private:
+  /// What the rows of the batch look at; only the encoder's pass may have a history.
+  Condition condition(const Batch& batch) const;
   /// First estimates for the rows of the chosen photos, zero for the others: [P · C, L, D], without history.
   Value first_estimate(const Value& x_t, const Value& t, const Condition& condition,
                        std::span<const std::int64_t> photos, std::span<const std::int64_t> others) const;

@@ -16,8 +16,8 @@ struct OptimisationOptions {
   double warmup = 0;  ///< fraction of all steps
   Decay decay = Decay::linear;
   double weight_decay = 0.01;
-  double beta1 = 0.9;    ///< AdamW's memory of gradients
-  double beta2 = 0.999;  ///< and of their squares; short runs want less
+  double beta1 = 0.9;                    ///< AdamW's memory of gradients
+  double beta2 = 0.999;                  ///< and of their squares; short runs want less
   double gradient_clip = 0;              ///< largest Euclidean norm of all gradients together; 0: not clipped
   double ema = 0;                        ///< decay of the moving average of the weights; 0: none is kept
   std::int64_t checkpoint_every = 1000;  ///< steps

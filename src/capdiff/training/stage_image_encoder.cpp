@@ -45,8 +45,10 @@ void run_image_encoder_stage(RunContext& run) {
   options.augment = read_augment_options(table);
   options.pooled_weight = table.get_number("pooled_weight", 0.0, 1000.0, options.pooled_weight);
   options.cosine_weight = table.get_number("cosine_weight", 0.0, 1000.0, options.cosine_weight);
+  options.hint_weight = table.get_number("hint_weight", 0.0, 1000.0, options.hint_weight);
   options.seed = run.seed();
   const std::int64_t components = table.get_int("components", 1, 1 << 16, 320);
+  const std::int64_t hint_components = table.get_int("hint_components", 1, 1 << 16, 48);
   const int teacher_side = static_cast<int>(table.get_int("teacher_side", 32, 1024, 256));
   const std::int64_t held_out = table.get_int("held_out", 0, 1 << 20, 200);
   table.reject_unknown_keys();
@@ -55,7 +57,8 @@ void run_image_encoder_stage(RunContext& run) {
   const PhotoStore photos(training_photos(run.data()), teacher_side, at::get_num_threads());
   const auto teacher_backend = run.make_backend();
   const Teacher teacher(*teacher_backend, teacher_graph(run.data().path("teacher")));
-  const TeacherGrids grids(*teacher_backend, teacher, photos, teacher_side, components);
+  const TeacherGrids grids(*teacher_backend, teacher, photos, teacher_side, components,
+                           options.hint_weight > 0 ? hint_components : 0);
 
   // Every so many photos one is kept aside, to see whether the encoder generalises.
   std::vector<std::int64_t> learnt, kept_aside;

@@ -7,6 +7,7 @@
 #include "capdiff/training/ladic_objective.h"
 #include "capdiff/training/model_export.h"
 #include "capdiff/training/stages.h"
+#include "capdiff/training/training_captions.h"
 
 namespace capdiff {
 namespace {
@@ -27,7 +28,48 @@ std::vector<CaptionedPhoto> captioned_photos(const CaptionDataset& dataset, cons
   return items;
 }
 
+/// Whether a parameter is the diffuser's or the LM head's: what learns in both stages. The frozen halves of BERT span
+/// the latent space (paper section 4.4).
+bool is_of_diffuser(const std::string& name) {
+  return name.starts_with("diffuser.") || name.starts_with("time_layer_norm.") || name.starts_with("lm_head.");
+}
+
+/// The weights that earlier stages have left, and the seed for all others.
+ParameterStore trained_parameters(const RunContext& run, std::initializer_list<const char*> files) {
+  ParameterStore parameters;
+  for (const char* file : files) parameters.add(SafetensorsFile::open(run.file(file)));
+  parameters.add(SafetensorsFile::open(run.file("statistics.safetensors")), "statistics.");
+  parameters.initialise_missing(run.seed());
+  return parameters;
+}
+
 }  // namespace
+
+void run_text_diffusion_stage(RunContext& run) {
+  const JsonReader table = run.table();
+  const OptimisationOptions optimisation = read_optimisation(table);
+  LadicTrainingOptions options{.captions_per_photo = 1};
+  options.self_condition = table.get_number("self_condition", 0.0, 1.0, options.self_condition);
+  options.seed = run.seed();
+  table.reject_unknown_keys();
+
+  const LadicConfig config = recipe_model(run);
+  const WordPieceTokenizer tokenizer(recipe_vocabulary(run, config));
+  const EncodedCaptions captions = encode_all(tokenizer, training_captions(run.data()), config.length);
+  std::vector<CaptionedPhoto> items;
+  for (std::int64_t i = 0; i < captions.size(); ++i) items.push_back({-1, {i}});
+  spdlog::info("text diffusion: {} captions", captions.size());
+
+  const ParameterStore parameters = trained_parameters(run, {"text.safetensors"});
+  const auto backend = run.make_backend();
+  backend->set_trainable(is_of_diffuser);
+  const LadicModel model(*backend, parameters, config, special_ids(tokenizer.vocabulary()), /*with_text_encoder=*/true);
+  LadicObjective objective(*backend, model, recipe_preprocessor(config), nullptr, std::move(items), captions, options);
+  train(objective, *backend, optimisation, run.trainer());
+  std::map<std::string, HostTensor> weights = backend->state();
+  std::erase_if(weights, [](const auto& entry) { return !is_of_diffuser(entry.first); });
+  write_safetensors(run.output("diffuser.safetensors"), weights);
+}
 
 void run_ladic_stage(RunContext& run) {
   const JsonReader table = run.table();
@@ -54,19 +96,14 @@ void run_ladic_stage(RunContext& run) {
   std::vector<CaptionedPhoto> items = captioned_photos(dataset, photos, captions);
   spdlog::info("ladic: {} photos, {} captions", items.size(), captions.size());
 
-  ParameterStore parameters;
-  parameters.add(SafetensorsFile::open(run.file("text.safetensors")));
-  parameters.add(SafetensorsFile::open(run.file("image_encoder.safetensors")));
-  parameters.add(SafetensorsFile::open(run.file("statistics.safetensors")), "statistics.");
-  parameters.initialise_missing(run.seed());
+  ParameterStore parameters = trained_parameters(run, {"text.safetensors", "image_encoder.safetensors"});
+  if (run.recipe().has("text_diffusion")) parameters.add(SafetensorsFile::open(run.file("diffuser.safetensors")));
   const auto backend = run.make_backend();
-  // The frozen halves of BERT span the latent space; everything else learns (paper section 4.4).
   backend->set_trainable([&options](const std::string& name) {
-    return name.starts_with("diffuser.") || name.starts_with("time_layer_norm.") || name.starts_with("lm_head.") ||
-           (options.train_image_encoder && name.starts_with("visual_encoder."));
+    return is_of_diffuser(name) || (options.train_image_encoder && name.starts_with("visual_encoder."));
   });
   const LadicModel model(*backend, parameters, config, special_ids(tokenizer.vocabulary()), /*with_text_encoder=*/true);
-  LadicObjective objective(*backend, model, preprocessor, photos, std::move(items), captions, options);
+  LadicObjective objective(*backend, model, preprocessor, &photos, std::move(items), captions, options);
   const std::filesystem::path folder = run.output("model");
   TrainerContext context = run.trainer();
   context.validate_every = optimisation.checkpoint_every;

@@ -48,9 +48,9 @@ TrainerContext RunContext::trainer() const {
 
 const std::vector<Stage>& training_stages() {
   static const std::vector<Stage> stages{
-      {"vocabulary", run_vocabulary_stage}, {"language_model", run_language_model_stage},
-      {"statistics", run_statistics_stage}, {"image_encoder", run_image_encoder_stage},
-      {"ladic", run_ladic_stage},
+      {"vocabulary", run_vocabulary_stage},       {"language_model", run_language_model_stage},
+      {"statistics", run_statistics_stage},       {"text_diffusion", run_text_diffusion_stage},
+      {"image_encoder", run_image_encoder_stage}, {"ladic", run_ladic_stage},
   };
   return stages;
 }

@@ -55,6 +55,8 @@ void run_language_model_stage(RunContext& run);
 void run_statistics_stage(RunContext& run);
 /// The image encoder, from a teacher's features.
 void run_image_encoder_stage(RunContext& run);
+/// LaDiC's diffuser on captions without photos.
+void run_text_diffusion_stage(RunContext& run);
 /// LaDiC itself, down to a model folder.
 void run_ladic_stage(RunContext& run);
 

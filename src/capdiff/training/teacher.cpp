@@ -83,6 +83,7 @@ void Teacher::append(Backend& backend, const std::string& op, const JsonReader& 
     operation.options = padding_of(json);
   } else if (op == "Add") {
     operation.kind = Operation::Kind::add;
+    sums_.push_back(operations_.size() + 1);
   } else if (op != "Transpose") {
     fail(ErrorCode::invalid_model, "{}: unknown operation '{}' before the pooling", json.source(), op);
   }
@@ -107,7 +108,13 @@ Teacher::Features Teacher::operator()(const Value& pixels) const {
   const Value& grid = values[grid_];
   const Shape& shape = grid.shape();
   const Value rows = b.reshape(grid, {shape[0], shape[1] * shape[2], shape[3]});
-  return {grid, b.mean(rows, 1)};
+  std::vector<Value> hints;
+  for (const std::size_t sum : sums_) {
+    if (sum >= grid_) continue;
+    if (hints.empty() || hints.back().shape()[1] != values[sum].shape()[1]) hints.push_back(values[sum]);
+    hints.back() = values[sum];
+  }
+  return {grid, b.mean(rows, 1), std::move(hints)};
 }
 
 }  // namespace capdiff

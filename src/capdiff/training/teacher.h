@@ -21,8 +21,9 @@ class Teacher {
   Teacher(Backend& backend, const std::filesystem::path& graph);
 
   struct Features {
-    Value grid;    ///< [B, h, w, C], the input of the global pooling
-    Value pooled;  ///< [B, C]
+    Value grid;                ///< [B, h, w, C], the input of the global pooling
+    Value pooled;              ///< [B, C]
+    std::vector<Value> hints;  ///< [B, h, w, C]: the last residual sum at every resolution that has one, finest first
   };
   /// pixels [B, H, W, 3] in −1..1, H and W multiples of 32 for the usual networks.
   Features operator()(const Value& pixels) const;
@@ -41,6 +42,7 @@ class Teacher {
 
   Backend* backend_;
   std::vector<Operation> operations_;  ///< the result of operation i is value i + 1; value 0 is the picture
+  std::vector<std::size_t> sums_;      ///< values written by Add
   std::size_t grid_ = 0;
 };
 

@@ -1,0 +1,92 @@
+#include "capdiff/captioners/generation_options.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "capdiff/base/error.h"
+
+namespace capdiff {
+namespace {
+
+BackAndRefine back_and_refine(const JsonReader& json, BackAndRefine options) {
+  options.time = json.get_number("time", 0.0, 1.0, options.time);
+  options.not_below = json.get_number("not_below", 0.0, 1.0, options.not_below);
+  options.share = json.get_number("share", 0.0, 1.0, options.share);
+  if (json.has("min_confidence")) options.min_confidence = json.get_number("min_confidence", 0.0, 1.0);
+  options.noisy = json.get_bool("noisy", options.noisy);
+  json.reject_unknown_keys();
+  return options;
+}
+
+}  // namespace
+
+Selection selection(std::string_view name) {
+  if (name == "first") return Selection::first;
+  if (name == "mbr") return Selection::mbr;
+  fail(ErrorCode::usage, "unknown selection '{}'; known: first, mbr", name);
+}
+
+std::string_view name_of(Selection selection) {
+  return selection == Selection::mbr ? "mbr" : "first";
+}
+
+GenerationOptions generation_options(const JsonReader& json, GenerationOptions options) {
+  options.steps = json.get_int("steps", 1, 1'000'000, options.steps);
+  options.sampler =
+      sampler_kind(json.get_choice("sampler", {"ddim", "renoise", "dpm-solver"}, name_of(options.sampler)));
+  options.eta = json.get_number("eta", 0.0, 1.0, options.eta);
+  options.guidance = json.get_number("guidance", -100.0, 100.0, options.guidance);
+  options.guidance_low = json.get_number("guidance_low", 0.0, 1.0, options.guidance_low);
+  options.guidance_high = json.get_number("guidance_high", 0.0, 1.0, options.guidance_high);
+  options.refine = json.get_bool("refine", options.refine);
+  if (json.has("back_and_refine"))
+    options.back_and_refine = back_and_refine(json.get_object("back_and_refine"), options.back_and_refine);
+  options.seed = static_cast<std::uint64_t>(
+      json.get_int("seed", 0, std::numeric_limits<std::int64_t>::max(), static_cast<std::int64_t>(options.seed)));
+  options.candidates = json.get_int("candidates", 1, 1024, options.candidates);
+  options.select = selection(json.get_choice("select", {"first", "mbr"}, name_of(options.select)));
+  options.utility = utility(json.get_choice("utility", {"bleu", "bleu-method4", "cider-d"}, name_of(options.utility)));
+  json.reject_unknown_keys();
+  return options;
+}
+
+nlohmann::json to_json(const GenerationOptions& options) {
+  const BackAndRefine& back = options.back_and_refine;
+  nlohmann::json refine{
+      {"time", back.time}, {"not_below", back.not_below}, {"share", back.share}, {"noisy", back.noisy}};
+  if (back.min_confidence) refine["min_confidence"] = *back.min_confidence;
+  return {{"steps", options.steps},
+          {"sampler", name_of(options.sampler)},
+          {"eta", options.eta},
+          {"guidance", options.guidance},
+          {"guidance_low", options.guidance_low},
+          {"guidance_high", options.guidance_high},
+          {"refine", options.refine},
+          {"back_and_refine", refine},
+          {"seed", options.seed},
+          {"candidates", options.candidates},
+          {"select", name_of(options.select)},
+          {"utility", name_of(options.utility)}};
+}
+
+std::string describe(const GenerationOptions& options) {
+  std::string text =
+      fmt::format("{} | steps {} | guidance {}", name_of(options.sampler), options.steps, options.guidance);
+  if (options.eta > 0.0) text += fmt::format(" | eta {}", options.eta);
+  if (options.guidance_low > 0.0 || options.guidance_high < 1.0)
+    text += fmt::format(" in {}..{}", options.guidance_low, options.guidance_high);
+  if (options.refine) {
+    const BackAndRefine& back = options.back_and_refine;
+    text += back.min_confidence ? fmt::format(" | back&refine t {} confidence {}", back.time, *back.min_confidence)
+                                : fmt::format(" | back&refine t {} l {:.3g}", back.time, back.share);
+  }
+  if (options.length) text += fmt::format(" | length {}", *options.length);
+  if (options.candidates > 1)
+    text += fmt::format(" | {} of {} candidates", name_of(options.select), options.candidates);
+  if (options.select == Selection::mbr) text += fmt::format(" by {}", name_of(options.utility));
+  return text + fmt::format(" | seed {}", options.seed);
+}
+
+}  // namespace capdiff

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+
+#include "capdiff/diffusion/sampler.h"
+#include "capdiff/formats/json_reader.h"
+#include "capdiff/selection/minimum_bayes_risk.h"
+
+namespace capdiff {
+
+/// How one caption is chosen among the candidates of a picture.
+enum class Selection {
+  first,
+  mbr,  ///< the one that agrees best with the others
+};
+
+Selection selection(std::string_view name);
+std::string_view name_of(Selection selection);
+
+/// How captions are drawn. Defaults are those of the model's `generation_config.json`.
+struct GenerationOptions {
+  std::int64_t steps = 30;
+  SamplerKind sampler = SamplerKind::ddim;
+  double eta = 0.0;
+  double guidance = 1.0;  ///< w in x̂0 = (1 + w) f(x, image) − w f(x, nothing)
+  /// Guidance acts where low · T ≤ t ≤ high · T (Kynkäänniemi et al., arXiv 2404.07724).
+  double guidance_low = 0.0, guidance_high = 1.0;
+  bool refine = false;            ///< whether Back&Refine acts
+  BackAndRefine back_and_refine;  ///< and how
+  std::uint64_t seed = 0;
+  std::int64_t candidates = 1;
+  Selection select = Selection::first;
+  Utility utility = Utility::bleu;
+  std::optional<std::int64_t> length;  ///< exactly so many words
+  bool trace = false;                  ///< also tell how the caption came about
+  std::string reference;               ///< a caption to measure the trace against; may be empty
+};
+
+/// Reads `generation_config.json` over `defaults`.
+GenerationOptions generation_options(const JsonReader& json, GenerationOptions defaults);
+nlohmann::json to_json(const GenerationOptions& options);
+/// The settings that decide a result, for signatures: "ddim | steps 30 | guidance 2 | seed 0 | …".
+std::string describe(const GenerationOptions& options);
+
+}  // namespace capdiff

@@ -1,0 +1,60 @@
+#include "capdiff/captioners/ladic_model.h"
+
+#include <algorithm>
+#include <array>
+
+namespace capdiff {
+
+LadicModel::LadicModel(Backend& backend, const ParameterStore& parameters, const LadicConfig& config,
+                       const SpecialIds& ids, bool with_text_encoder)
+    : backend_(&backend),
+      config_(config),
+      ids_(ids),
+      image_encoder_(make_image_encoder(backend, Scope(parameters) / "visual_encoder", config.image_encoder)),
+      text_(backend, Scope(parameters), Scope(parameters) / "statistics", config.text, ids, with_text_encoder),
+      denoiser_(backend, Scope(parameters), config.denoiser),
+      schedule_(config.schedule) {}
+
+Condition LadicModel::null_condition() const {
+  const std::int64_t side = image_encoder_->image_size();
+  const Value nothing = backend_->upload(HostTensor(DType::f32, {1, 3, side, side}));
+  return denoiser_.condition(image_encoder_->encode(nothing));
+}
+
+Value LadicModel::guided(const Value& x_t, const Value& self_condition, std::int64_t t, const Condition& image,
+                         const Condition* null, double guidance) const {
+  Backend& b = *backend_;
+  const std::int64_t rows = x_t.shape()[0];
+  const auto times = [&](std::int64_t count) {
+    return b.upload(HostTensor::of({count}, std::vector<std::int64_t>(static_cast<std::size_t>(count), t)));
+  };
+  if (!null || guidance == 0.0)
+    return denoiser_(x_t, self_condition, times(rows), std::array{ConditionedRows{rows, &image}});
+  const Value both =
+      denoiser_(b.concat(std::array{x_t, x_t}, 0), b.concat(std::array{self_condition, self_condition}, 0),
+                times(2 * rows), std::array{ConditionedRows{rows, &image}, ConditionedRows{rows, null}});
+  const Value conditional = b.slice(both, 0, 0, rows);
+  const Value unconditional = b.slice(both, 0, rows, 2 * rows);
+  return b.scale_add(static_cast<float>(1.0 + guidance), conditional, static_cast<float>(-guidance), unconditional);
+}
+
+LadicModel::Losses LadicModel::losses(const Value& x0_predicted, const Value& x0, const HostTensor& ids) const {
+  Backend& b = *backend_;
+  Losses losses;
+  losses.latent = config_.latent_loss == LatentLoss::mean_squared ? b.mean_squared_error(x0_predicted, x0)
+                                                                  : b.mean_l2_distance(x0_predicted, x0);
+  losses.caption = b.cross_entropy(text_.logits(x0_predicted), b.upload(targets(ids)));
+  losses.total = b.scale_add(1.0f, losses.latent, static_cast<float>(config_.caption_loss_weight), losses.caption);
+  return losses;
+}
+
+HostTensor LadicModel::targets(const HostTensor& ids) const {
+  if (config_.special_targets == SpecialTargets::tokens) return ids;
+  HostTensor targets(DType::i64, ids.shape());
+  std::ranges::transform(
+      ids.values<std::int64_t>(), targets.mutable_values<std::int64_t>().begin(),
+      [this](std::int64_t id) { return id == ids_.pad || id == ids_.cls || id == ids_.sep ? ids_.dot : id; });
+  return targets;
+}
+
+}  // namespace capdiff

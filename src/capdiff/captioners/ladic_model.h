@@ -1,0 +1,54 @@
+#pragma once
+
+#include <memory>
+
+#include "capdiff/captioners/ladic_config.h"
+#include "capdiff/nn/parameters.h"
+
+namespace capdiff {
+
+/// LaDiC's networks, assembled: image encoder, latent space of text and diffuser, and what training and sampling both
+/// do with them.
+class LadicModel {
+ public:
+  /// `parameters` provides the weights under their published names; `statistics.mean` and `statistics.std` those of the
+  /// latent space. `with_text_encoder` false leaves out what generation does not need.
+  LadicModel(Backend& backend, const ParameterStore& parameters, const LadicConfig& config, const SpecialIds& ids,
+             bool with_text_encoder);
+
+  /// Loads the text encoder after all: filling blanks and measuring against a reference need it.
+  void load_text_encoder(const ParameterStore& parameters) { text_.load_encoder(Scope(parameters)); }
+
+  const LadicConfig& config() const { return config_; }
+  const ImageEncoder& image_encoder() const { return *image_encoder_; }
+  const SplitBert& text() const { return text_; }
+  const LadicDenoiser& denoiser() const { return denoiser_; }
+  const NoiseSchedule& schedule() const { return schedule_; }
+
+  /// The condition of no picture at all: a picture of the mean colour, zero once normalised.
+  Condition null_condition() const;
+  /// Guided estimate x̂0 = (1 + w) f(x_t, p, t, image) − w f(x_t, p, t, nothing); both branches run as one batch.
+  /// Without `null` there is no guidance. x_t and p [B, L, D], t shared by the batch.
+  Value guided(const Value& x_t, const Value& self_condition, std::int64_t t, const Condition& image,
+               const Condition* null, double guidance) const;
+
+  struct Losses {
+    Value latent, caption, total;  ///< scalars
+  };
+  /// total = latent + λ caption (paper section 4.4); `ids` i64 [B, L] are the captions' tokens.
+  Losses losses(const Value& x0_predicted, const Value& x0, const HostTensor& ids) const;
+
+ private:
+  /// What the LM head should say: `ids`, with dots for special tokens where the configuration has them.
+  HostTensor targets(const HostTensor& ids) const;
+
+  Backend* backend_;
+  LadicConfig config_;
+  SpecialIds ids_;
+  std::unique_ptr<ImageEncoder> image_encoder_;
+  SplitBert text_;
+  LadicDenoiser denoiser_;
+  NoiseSchedule schedule_;
+};
+
+}  // namespace capdiff
