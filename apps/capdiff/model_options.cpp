@@ -88,6 +88,7 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
   command.add_option("--guidance-interval", options.guidance_interval, "Guide only while LOW <= t/T <= HIGH")
       ->type_name("LOW HIGH")
       ->expected(2)
+      ->allow_extra_args(false)
       ->check(CLI::Range(0.0, 1.0));
   CLI::Option* refine = command.add_flag("--back-refine", options.refine,
                                          "Take the least certain words back half-way and find them anew");

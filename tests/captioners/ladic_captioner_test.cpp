@@ -1,7 +1,11 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "capdiff/captioners/captioner.h"
 #include "capdiff/image/decode.h"
+#include "capdiff/text/unicode.h"
+#include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_model.h"
 
@@ -82,6 +86,86 @@ TEST_F(LadicCaptioning, GuidanceChangesTheOutcomeAndZeroLeavesTheOtherBranchOut)
   const auto with = captions({}, std::span(images).first(1), {.steps = 4, .guidance = 1.0});
   const auto without = captions({}, std::span(images).first(1), {.steps = 4, .guidance = 0.0});
   EXPECT_NE(with[0].candidates[0].score, without[0].candidates[0].score);
+}
+
+TEST_F(LadicCaptioning, EverySamplerAndBackAndRefineDependOnThePictureAlone) {
+  const std::vector<Image> images = pictures();
+  for (GenerationOptions generation :
+       {GenerationOptions{.steps = 6, .eta = 1.0}, GenerationOptions{.steps = 6, .sampler = SamplerKind::renoise},
+        GenerationOptions{.steps = 6, .sampler = SamplerKind::dpm_solver},
+        GenerationOptions{.steps = 6, .guidance_low = 0.2, .guidance_high = 0.8},
+        GenerationOptions{.steps = 6, .refine = true}}) {
+    generation.candidates = 2;
+    const auto together = captions({.deterministic = true}, images, generation);
+    const auto alone = captions({.deterministic = true}, std::span(images).subspan(3, 1), generation);
+    expect_same(alone.front(), together[3], /*exactly=*/true);
+    const auto plain = captions({.deterministic = true}, std::span(images).subspan(3, 1), {.steps = 6});
+    EXPECT_NE(plain.front().candidates[0].score, alone.front().candidates[0].score);
+  }
+}
+
+TEST_F(LadicCaptioning, MbrTakesTheCandidateThatAgreesBest) {
+  const std::vector<Image> images = pictures();
+  const auto drawn = captions({}, std::span(images).first(2), {.steps = 4, .candidates = 6, .select = Selection::mbr});
+  for (const Caption& caption : drawn) {
+    std::vector<std::string> texts;
+    for (const Candidate& candidate : caption.candidates) texts.push_back(candidate.text);
+    EXPECT_EQ(caption.text, texts[minimum_bayes_risk(texts, Utility::bleu).chosen]);
+  }
+}
+
+TEST_F(LadicCaptioning, CaptionsHaveExactlyTheLengthAskedFor) {
+  const std::vector<Image> images = pictures();
+  for (const std::int64_t length : {1, 4, 10}) {
+    for (const Caption& caption : captions({}, images, {.steps = 3, .length = length})) {
+      const std::vector<std::string> words = split_white_space(caption.text);
+      EXPECT_EQ(static_cast<std::int64_t>(words.size()), length) << caption.text;
+      EXPECT_EQ(std::ranges::adjacent_find(words), words.end()) << caption.text;
+    }
+  }
+  for (const std::int64_t length : {0, 11})
+    expect_error(ErrorCode::usage, "between 1 and 10 words",
+                 [&] { captions({}, images, {.steps = 3, .length = length}); });
+}
+
+TEST_F(LadicCaptioning, FillsBlanksAndLeavesTheWordsGiven) {
+  const auto backend = make_onednn_backend({});
+  const auto captioner = load_captioner(ModelFolder::open(folder_.path()), *backend);
+  const Image image = pictures().front();
+  const auto fill = [&](const std::string& sentence, const GenerationOptions& generation) {
+    return captioner->fill(image, parse_caption_template(sentence), generation);
+  };
+  const std::string once = fill("A Man [MASK] a horse, on [UNK] beach!", {.steps = 3}).text;
+  EXPECT_TRUE(once.starts_with("A Man ") && once.ends_with(" beach!")) << once;
+  EXPECT_NE(once.find(" a horse, on "), std::string::npos) << once;
+  EXPECT_EQ(split_white_space(once).size(), 8u) << once;
+
+  const Caption several = fill("two [MASK:1-3] and [MASK:2]", {.steps = 3, .candidates = 2});
+  ASSERT_EQ(several.candidates.size(), 6u);
+  const auto best = std::ranges::max_element(several.candidates, {}, &Candidate::score);
+  EXPECT_EQ(several.text, best->text);
+  for (std::size_t k = 0; k < 6; ++k)
+    EXPECT_EQ(split_white_space(several.candidates[k].text).size(), 5 + k / 2) << several.candidates[k].text;
+
+  expect_error(ErrorCode::usage, "12 tokens or more", [&] { fill("[MASK:12]", {.steps = 3}); });
+}
+
+TEST_F(LadicCaptioning, TracesTellEveryCall) {
+  const std::vector<Image> images = pictures();
+  const GenerationOptions generation{
+      .steps = 10, .refine = true, .trace = true, .reference = "a man riding a horse on the beach"};
+  const CaptionTrace trace = captions({}, std::span(images).first(1), generation).front().trace;
+  ASSERT_EQ(trace.steps.size(), 16u);  // 6 down to t = 499, then all 10
+  for (std::size_t call = 0; call < trace.steps.size(); ++call) {
+    const TraceStep& step = trace.steps[call];
+    EXPECT_EQ(step.call, call);
+    ASSERT_TRUE(step.error.has_value());
+    EXPECT_GT(*step.error, 0.0);
+    EXPECT_EQ(step.pieces.size(), 12u);
+    EXPECT_EQ(std::ranges::count(step.pieces, true, &TracedPiece::taken_back), call == 5 ? 6 : 0);
+  }
+  EXPECT_EQ(trace.steps[5].t, 499);
+  EXPECT_EQ(trace.steps[6].t, 999);
 }
 
 }  // namespace

@@ -216,5 +216,57 @@ TEST_F(CommandLine, EvaluatesASplit) {
   EXPECT_EQ(captions[0].at("caption").get<std::string>() + "\n", caption({(photos_ / "a.png").string()}).output);
 }
 
+TEST_F(CommandLine, FillsBlanks) {
+  const auto fill = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"fill", "-m", model_.string(), kScene.string()});
+    return run_capdiff(arguments);
+  };
+  const CommandResult two = fill({"a [MASK] on the beach", "two [UNK:1-2] play"});
+  ASSERT_EQ(two.exit_code, 0) << two.errors;
+  EXPECT_THAT(two.output, testing::MatchesRegex("a [^ ]+ on the beach\ntwo [^ ]+( [^ ]+)? play\n"));
+  const nlohmann::json line =
+      nlohmann::json::parse(fill({"two [MASK:1-2] play", "--format", "jsonl", "--trace"}).output);
+  EXPECT_EQ(line.at("candidates").size(), 2u);
+  EXPECT_EQ(line.at("trace").size(), line.at("steps"));
+  EXPECT_EQ(fill({"no blank"}).exit_code, 2);
+  EXPECT_EQ(fill({"[MASK:4-2]"}).exit_code, 2);
+  EXPECT_EQ(fill({}).exit_code, 2);
+}
+
+TEST_F(CommandLine, ShowsHowACaptionCameAbout) {
+  const CommandResult plain = caption({kScene.string(), "--back-refine"});
+  const CommandResult traced = caption({kScene.string(), "--back-refine", "--trace", "--reference", "two dogs"});
+  ASSERT_EQ(traced.exit_code, 0) << traced.errors;
+  EXPECT_THAT(traced.output, testing::EndsWith(plain.output));
+  EXPECT_EQ(std::ranges::count(traced.output, '\n'), 1 + 8);  // 5 steps, 3 of them before it goes back
+  EXPECT_THAT(traced.output, HasSubstr("mse="));
+  const fs::path drawing = folder_.path() / "trace.svg";
+  EXPECT_EQ(caption({kScene.string(), "--trace-svg", drawing.string()}).exit_code, 0);
+  EXPECT_THAT(read_text_bytes(drawing), StartsWith("<svg "));
+  EXPECT_EQ(caption({photos_.string(), "--trace-svg", drawing.string()}).exit_code, 2);
+  EXPECT_EQ(caption({kScene.string(), "--reference", "two dogs"}).exit_code, 2);
+}
+
+TEST_F(CommandLine, DrawsCaptionsInManyWays) {
+  for (const std::vector<std::string>& options : {std::vector<std::string>{"--fast"},
+                                                  {"--best"},
+                                                  {"--sampler", "renoise"},
+                                                  {"--sampler", "dpm-solver", "--steps", "12"},
+                                                  {"--eta", "0.5"},
+                                                  {"--guidance-interval", "0.1", "0.9"},
+                                                  {"--min-confidence", "0.4"},
+                                                  {"--candidates", "3", "--select", "mbr", "--mbr-utility", "cider-d"},
+                                                  {"--length", "3"}}) {
+    std::vector<std::string> arguments = options;
+    arguments.push_back(kScene.string());
+    const CommandResult result = caption(arguments);
+    EXPECT_EQ(result.exit_code, 0) << options[0] << result.errors;
+    EXPECT_EQ(std::ranges::count(result.output, '\n'), 1) << options[0];
+  }
+  EXPECT_EQ(std::ranges::count(caption({kScene.string(), "--length", "3"}).output, ' '), 2);
+  EXPECT_EQ(caption({kScene.string(), "--fast", "--best"}).exit_code, 2);
+  EXPECT_EQ(caption({kScene.string(), "--length", "300"}).exit_code, 2);
+}
+
 }  // namespace
 }  // namespace capdiff::test

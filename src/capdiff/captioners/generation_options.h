@@ -28,15 +28,15 @@ struct GenerationOptions {
   double guidance = 1.0;  ///< w in x̂0 = (1 + w) f(x, image) − w f(x, nothing)
   /// Guidance acts where low · T ≤ t ≤ high · T (Kynkäänniemi et al., arXiv 2404.07724).
   double guidance_low = 0.0, guidance_high = 1.0;
-  bool refine = false;            ///< whether Back&Refine acts
-  BackAndRefine back_and_refine;  ///< and how
+  bool refine = false;                 ///< whether Back&Refine acts
+  BackAndRefine back_and_refine = {};  ///< and how
   std::uint64_t seed = 0;
   std::int64_t candidates = 1;
   Selection select = Selection::first;
   Utility utility = Utility::bleu;
-  std::optional<std::int64_t> length;  ///< exactly so many words
-  bool trace = false;                  ///< also tell how the caption came about
-  std::string reference;               ///< a caption to measure the trace against; may be empty
+  std::optional<std::int64_t> length = {};  ///< exactly so many words
+  bool trace = false;                       ///< also tell how the caption came about
+  std::string reference = {};               ///< a caption to measure the trace against; may be empty
 };
 
 /// Reads `generation_config.json` over `defaults`.

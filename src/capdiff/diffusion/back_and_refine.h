@@ -14,7 +14,7 @@ struct BackAndRefine {
   double not_below = 0.0;  ///< … and t > not_below · T
   double share = 0.5;      ///< of the positions, taken back
   /// Instead of a share: take back every position whose word is less probable than this.
-  std::optional<double> min_confidence;
+  std::optional<double> min_confidence = {};
   /// As released: kept positions are noised to the next level rather than left clean, the walk starts again one step
   /// below the top, and ⌊share · L⌋ positions go back instead of all but ⌊(1 − share) · L⌋.
   bool noisy = false;
