@@ -9,7 +9,7 @@
 #include "capdiff/base/progress.h"
 #include "capdiff/evaluation/report.h"
 #include "capdiff/formats/coco.h"
-#include "capdiff/formats/karpathy.h"
+#include "capdiff/formats/dataset.h"
 #include "capdiff/image/decode.h"
 
 namespace capdiff::app {
@@ -29,7 +29,7 @@ int evaluate(const EvaluateOptions& options) {
   if (options.dataset.empty()) fail(ErrorCode::usage, "evaluate needs --dataset FILE");
   if (options.images.empty()) fail(ErrorCode::usage, "evaluate needs --images DIR");
   const auto start = std::chrono::steady_clock::now();
-  CaptionDataset dataset = read_karpathy(options.dataset, {options.split});
+  CaptionDataset dataset = read_dataset(options.dataset, {options.split});
   if (options.limit > 0 && dataset.images.size() > static_cast<std::size_t>(options.limit))
     dataset.images.resize(static_cast<std::size_t>(options.limit));
   LoadedModel model = load_model(options.model);
@@ -67,7 +67,10 @@ int evaluate(const EvaluateOptions& options) {
 void add_evaluate(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("evaluate", "Caption a split of a data set and score the captions");
   auto options = std::make_shared<EvaluateOptions>();
-  command->add_option("--dataset", options->dataset, "Karpathy JSON file")->type_name("FILE");
+  command
+      ->add_option("--dataset", options->dataset,
+                   "Karpathy JSON file, or paragraphs_v1.json of the Stanford paragraphs")
+      ->type_name("FILE");
   command->add_option("--images", options->images, "Folder of its pictures")->type_name("DIR");
   command->add_option("--split", options->split, "Which pictures")->capture_default_str();
   command->add_option("--limit", options->limit, "Only the first N pictures of the split (0: all)")

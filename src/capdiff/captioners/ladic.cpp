@@ -127,11 +127,15 @@ const Condition& LadicCaptioner::null_condition() {
   return *null_;
 }
 
+std::string LadicCaptioner::cleaned(const std::string& text) const {
+  return clean_caption(text, {.max_words = static_cast<std::size_t>(model_.config().max_words)});
+}
+
 HostTensor LadicCaptioner::reference_latent(const GenerationOptions& options) {
   if (options.reference.empty()) return {};
   model_.load_text_encoder(parameters_);
   const std::int64_t length = model_.config().length;
-  const EncodedText text = tokenizer_.encode(clean_caption(options.reference), length);
+  const EncodedText text = tokenizer_.encode(cleaned(options.reference), length);
   HostTensor mask(DType::f32, {1, length});
   std::ranges::copy(text.attention_mask, mask.mutable_values<float>().begin());
   const TokenBatch batch{HostTensor::of({1, length}, text.ids), mask};
@@ -295,7 +299,7 @@ Caption LadicCaptioner::fill(const Image& image, const CaptionTemplate& sentence
     std::size_t blank = 0;
     for (const CaptionTemplate::Part& part : sentence.parts) {
       if (!part.is_blank()) {
-        const std::vector<std::int64_t> given = tokenizer_.tokenize_to_ids(clean_caption(part.text));
+        const std::vector<std::int64_t> given = tokenizer_.tokenize_to_ids(cleaned(part.text));
         filling.ids.insert(filling.ids.end(), given.begin(), given.end());
         continue;
       }

@@ -38,6 +38,8 @@ class LadicCaptioner final : public Captioner {
              const GenerationOptions& options);
   /// Adds what a call of the network tells to every row's trace.
   void trace(const SamplerCall& call, const HostTensor& reference, std::vector<CaptionTrace>& traces) const;
+  /// Text as the model was trained on it.
+  std::string cleaned(const std::string& text) const;
   /// The latent of options.reference [L, D], or an empty tensor.
   HostTensor reference_latent(const GenerationOptions& options);
   /// Special tokens before and behind `words` positions, for `rows` rows.

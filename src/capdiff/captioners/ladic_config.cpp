@@ -123,6 +123,7 @@ LadicConfig LadicConfig::from_json(const JsonReader& json, const JsonReader* sch
   LadicConfig config =
       of(json.get_choice("profile", {"paper", "released"}) == "released" ? Profile::released : Profile::paper);
   config.length = json.get_int("length", 3, kMaxPositions);
+  config.max_words = json.get_int("max_words", 1, kMaxPositions, config.max_words);
   config.image_encoder = image_encoder_config(json.get_object("image_encoder"));
   config.text = text_config(json.get_object("text"), config.text);
   config.denoiser = denoiser_config(json.get_object("diffuser"));

@@ -45,7 +45,8 @@ enum class TimeGrid {
 /// Everything that tells one LaDiC from another: the `config.json` of a model folder and its `scheduler_config.json`.
 struct LadicConfig {
   Profile profile = Profile::paper;
-  std::int64_t length = 24;  ///< L, positions of a caption with [CLS] and [SEP]
+  std::int64_t length = 24;     ///< L, positions of a caption with [CLS] and [SEP]
+  std::int64_t max_words = 30;  ///< of a caption that is learnt from; the paragraphs have 50
   ImageEncoderConfig image_encoder;
   SplitBertConfig text;
   LadicDenoiserConfig denoiser;

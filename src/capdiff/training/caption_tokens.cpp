@@ -5,7 +5,8 @@
 namespace capdiff {
 
 std::int64_t EncodedCaptions::add(std::string_view caption) {
-  const EncodedText encoded = tokenizer_->encode(clean_caption(caption), length_);
+  const EncodedText encoded =
+      tokenizer_->encode(clean_caption(caption, {.max_words = static_cast<std::size_t>(max_words_)}), length_);
   if (length_ < 3 || encoded.attention_mask[2] == 0) return -1;
   ids_.insert(ids_.end(), encoded.ids.begin(), encoded.ids.end());
   return size() - 1;

@@ -12,7 +12,9 @@ namespace capdiff {
 /// Captions, cleaned and tokenised once: [N, L] in memory.
 class EncodedCaptions {
  public:
-  EncodedCaptions(const WordPieceTokenizer& tokenizer, std::int64_t length) : tokenizer_(&tokenizer), length_(length) {}
+  /// Captions keep their first `max_words` words.
+  EncodedCaptions(const WordPieceTokenizer& tokenizer, std::int64_t length, std::int64_t max_words = 30)
+      : tokenizer_(&tokenizer), length_(length), max_words_(max_words) {}
 
   /// Returns the index of the caption, or −1 where nothing is left of it after cleaning.
   std::int64_t add(std::string_view caption);
@@ -27,7 +29,7 @@ class EncodedCaptions {
 
  private:
   const WordPieceTokenizer* tokenizer_;
-  std::int64_t length_;
+  std::int64_t length_, max_words_;
   std::vector<std::int32_t> ids_;
 };
 

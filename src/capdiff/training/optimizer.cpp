@@ -82,6 +82,7 @@ AdamW::AdamW(NamedTensors parameters, AdamWOptions options, Kernel kernel)
     assert(parameter.is_contiguous() && parameter.scalar_type() == torch::kFloat32);
     exp_avg_.push_back(torch::zeros_like(parameter).detach());
     exp_avg_sq_.push_back(torch::zeros_like(parameter).detach());
+    rates_.push_back(options_.rate ? options_.rate(name) : 1.0);
   }
 }
 
@@ -132,9 +133,10 @@ void AdamW::step_fused(double learning_rate, double gradient_scale) {
   jobs.reserve(parameters_.size());
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     torch::Tensor& parameter = parameters_[i].second;
-    Job& job = jobs.emplace_back(Job{
-        parameter.data_ptr<float>(), exp_avg_[i].data_ptr<float>(), exp_avg_sq_[i].data_ptr<float>(), nullptr,
-        parameter.grad(), Coefficients(options_, std::max<std::int64_t>(1, steps_[i]), learning_rate, gradient_scale)});
+    Job& job = jobs.emplace_back(
+        Job{parameter.data_ptr<float>(), exp_avg_[i].data_ptr<float>(), exp_avg_sq_[i].data_ptr<float>(), nullptr,
+            parameter.grad(),
+            Coefficients(options_, std::max<std::int64_t>(1, steps_[i]), learning_rate * rates_[i], gradient_scale)});
     if (!job.gradient.defined()) continue;
     job.gradient = job.gradient.contiguous();
     job.g = job.gradient.data_ptr<float>();
@@ -150,7 +152,7 @@ void AdamW::step_fused(double learning_rate, double gradient_scale) {
 
 void AdamW::step_foreach(double learning_rate, double gradient_scale) {
   std::vector<torch::Tensor> p, m, v, g;
-  std::vector<torch::Scalar> root_corrections2, step_sizes;
+  std::vector<torch::Scalar> keeps, root_corrections2, step_sizes;
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const torch::Tensor& gradient = parameters_[i].second.grad();
     if (!gradient.defined()) continue;
@@ -159,11 +161,12 @@ void AdamW::step_foreach(double learning_rate, double gradient_scale) {
     v.push_back(exp_avg_sq_[i]);
     g.push_back(gradient);
     root_corrections2.emplace_back(std::sqrt(1.0 - std::pow(options_.beta2, steps_[i])));
-    step_sizes.emplace_back(-learning_rate / (1.0 - std::pow(options_.beta1, steps_[i])));
+    keeps.emplace_back(1.0 - learning_rate * rates_[i] * options_.weight_decay);
+    step_sizes.emplace_back(-learning_rate * rates_[i] / (1.0 - std::pow(options_.beta1, steps_[i])));
   }
   if (p.empty()) return;
   if (gradient_scale != 1.0) g = at::_foreach_mul(g, gradient_scale);
-  at::_foreach_mul_(p, 1.0 - learning_rate * options_.weight_decay);
+  for (std::size_t k = 0; k < p.size(); ++k) p[k].mul_(keeps[k]);
   at::_foreach_mul_(m, options_.beta1);
   at::_foreach_add_(m, g, 1.0 - options_.beta1);
   at::_foreach_mul_(v, options_.beta2);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -14,6 +15,8 @@ struct AdamWOptions {
   double beta2 = 0.999;
   double epsilon = 1e-8;
   double weight_decay = 0.01;  ///< of every tensor
+  /// The share of the learning rate that a tensor gets, by its name; empty: all of it.
+  std::function<double(const std::string&)> rate = {};
 };
 
 /// AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019) as torch.optim.AdamW computes it,
@@ -54,6 +57,7 @@ class AdamW {
   AdamWOptions options_;
   Kernel kernel_;
   std::vector<Piece> pieces_;
+  std::vector<double> rates_;
   std::vector<torch::Tensor> exp_avg_;     // m
   std::vector<torch::Tensor> exp_avg_sq_;  // v
   std::vector<std::int64_t> steps_;        // k

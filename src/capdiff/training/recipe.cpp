@@ -18,7 +18,7 @@ constexpr std::size_t kMaxRecipeBytes = std::size_t{1} << 20;
 constexpr std::size_t kMaxSplits = 16;
 constexpr int kMaxDepth = 32;
 constexpr std::array kDataPaths{"dataset", "images", "unlabelled", "captions", "teacher"};
-constexpr std::array kTables{"data",           "model",      "scheduler",     "generation", "vocabulary",
+constexpr std::array kTables{"data",           "model",      "scheduler",      "generation",    "vocabulary",
                              "language_model", "statistics", "text_diffusion", "image_encoder", "ladic"};
 
 toml::table parse_toml(std::string_view text, const std::string& source) {

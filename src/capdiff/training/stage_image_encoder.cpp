@@ -4,7 +4,7 @@
 
 #include "capdiff/base/error.h"
 #include "capdiff/data/photo_store.h"
-#include "capdiff/formats/karpathy.h"
+#include "capdiff/formats/dataset.h"
 #include "capdiff/training/augment_options.h"
 #include "capdiff/training/distillation.h"
 #include "capdiff/training/model_export.h"
@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 /// Photos of the training splits, then those without captions, by name.
 std::vector<fs::path> training_photos(const DataOptions& data) {
   std::vector<fs::path> paths;
-  for (const CaptionedImage& image : read_karpathy(data.path("dataset"), data.splits()).images)
+  for (const CaptionedImage& image : read_dataset(data.path("dataset"), data.splits()).images)
     paths.push_back(data.path("images") / image.path);
   if (!data.has("unlabelled")) return paths;
   const std::size_t labelled = paths.size();

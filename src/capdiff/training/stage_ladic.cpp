@@ -2,7 +2,7 @@
 
 #include "capdiff/base/error.h"
 #include "capdiff/data/photo_store.h"
-#include "capdiff/formats/karpathy.h"
+#include "capdiff/formats/dataset.h"
 #include "capdiff/training/augment_options.h"
 #include "capdiff/training/ladic_objective.h"
 #include "capdiff/training/model_export.h"
@@ -55,7 +55,7 @@ void run_text_diffusion_stage(RunContext& run) {
 
   const LadicConfig config = recipe_model(run);
   const WordPieceTokenizer tokenizer(recipe_vocabulary(run, config));
-  const EncodedCaptions captions = encode_all(tokenizer, training_captions(run.data()), config.length);
+  const EncodedCaptions captions = encode_training_captions(run.data(), tokenizer, config);
   std::vector<CaptionedPhoto> items;
   for (std::int64_t i = 0; i < captions.size(); ++i) items.push_back({-1, {i}});
   spdlog::info("text diffusion: {} captions", captions.size());
@@ -82,17 +82,18 @@ void run_ladic_stage(RunContext& run) {
   options.train_image_encoder = table.get_bool("train_image_encoder", options.train_image_encoder);
   options.frozen_image_encoder_samples =
       static_cast<std::uint64_t>(optimisation.batch * table.get_int("frozen_image_encoder_steps", 0, 1'000'000'000, 0));
+  const double encoder_rate = table.get_number("image_encoder_rate", 0.0, 1.0, 1.0);
   options.seed = run.seed();
   table.reject_unknown_keys();
 
   const LadicConfig config = recipe_model(run);
   const WordPieceTokenizer tokenizer(recipe_vocabulary(run, config));
-  const CaptionDataset dataset = read_karpathy(run.data().path("dataset"), run.data().splits());
+  const CaptionDataset dataset = read_dataset(run.data().path("dataset"), run.data().splits());
   std::vector<std::filesystem::path> paths;
   for (const CaptionedImage& image : dataset.images) paths.push_back(run.data().path("images") / image.path);
   const Preprocessor preprocessor = recipe_preprocessor(config);
   const PhotoStore photos(paths, 2 * preprocessor.size, at::get_num_threads());
-  EncodedCaptions captions(tokenizer, config.length);
+  EncodedCaptions captions(tokenizer, config.length, config.max_words);
   std::vector<CaptionedPhoto> items = captioned_photos(dataset, photos, captions);
   spdlog::info("ladic: {} photos, {} captions", items.size(), captions.size());
 
@@ -106,6 +107,9 @@ void run_ladic_stage(RunContext& run) {
   LadicObjective objective(*backend, model, preprocessor, &photos, std::move(items), captions, options);
   const std::filesystem::path folder = run.output("model");
   TrainerContext context = run.trainer();
+  context.rate = [encoder_rate](const std::string& name) {
+    return name.starts_with("visual_encoder.") ? encoder_rate : 1.0;
+  };
   context.validate_every = optimisation.checkpoint_every;
   context.validate = [&](std::int64_t) { export_model(folder, run, config, backend->state()); };
   train(objective, *backend, optimisation, context);

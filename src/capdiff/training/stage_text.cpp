@@ -31,7 +31,7 @@ void run_language_model_stage(RunContext& run) {
   table.reject_unknown_keys();
   const LadicConfig config = recipe_model(run);
   const WordPieceTokenizer tokenizer(recipe_vocabulary(run, config));
-  const EncodedCaptions captions = encode_all(tokenizer, training_captions(run.data()), config.length);
+  const EncodedCaptions captions = encode_training_captions(run.data(), tokenizer, config);
   spdlog::info("language model: {} captions", captions.size());
 
   const auto backend = run.make_backend();
@@ -50,7 +50,7 @@ void run_statistics_stage(RunContext& run) {
   table.reject_unknown_keys();
   const LadicConfig config = recipe_model(run);
   const WordPieceTokenizer tokenizer(recipe_vocabulary(run, config));
-  const EncodedCaptions captions = encode_all(tokenizer, training_captions(run.data()), config.length);
+  const EncodedCaptions captions = encode_training_captions(run.data(), tokenizer, config);
 
   const torch::NoGradGuard frozen;
   const auto backend = run.make_backend();

@@ -66,8 +66,10 @@ class Run {
         backend_(backend),
         options_(options),
         context_(context),
-        optimizer_(trainable(),
-                   {.beta1 = options.beta1, .beta2 = options.beta2, .weight_decay = options.weight_decay}) {
+        optimizer_(trainable(), {.beta1 = options.beta1,
+                                 .beta2 = options.beta2,
+                                 .weight_decay = options.weight_decay,
+                                 .rate = context.rate}) {
     state_.items = objective.size();
     state_.seed = context.seed;
     total_steps_ = options.total_steps(state_.items);

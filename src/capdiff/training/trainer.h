@@ -19,6 +19,8 @@ struct TrainerContext {
   std::filesystem::path metrics;      ///< `metrics.jsonl`
   std::uint64_t seed = 0;
   bool resume = true;  ///< go on from the newest good checkpoint
+  /// The share of the learning rate that a tensor gets, by its name; empty: all of it.
+  std::function<double(const std::string& name)> rate = {};
   /// Called every `validate_every` steps and after the last, outside training mode, with averaged weights where an
   /// average is kept; the argument counts the steps done. 0: never.
   std::function<void(std::int64_t step)> validate = {};

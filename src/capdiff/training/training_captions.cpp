@@ -2,13 +2,13 @@
 
 #include "capdiff/base/error.h"
 #include "capdiff/formats/captions_tsv.h"
-#include "capdiff/formats/karpathy.h"
+#include "capdiff/formats/dataset.h"
 
 namespace capdiff {
 
 std::vector<std::string> training_captions(const DataOptions& data) {
   std::vector<std::string> captions;
-  for (const CaptionedImage& image : read_karpathy(data.path("dataset"), data.splits()).images)
+  for (const CaptionedImage& image : read_dataset(data.path("dataset"), data.splits()).images)
     captions.insert(captions.end(), image.captions.begin(), image.captions.end());
   if (data.has("captions"))
     for (SourcedCaption& sourced : read_captions_tsv(data.path("captions")))
@@ -16,10 +16,10 @@ std::vector<std::string> training_captions(const DataOptions& data) {
   return captions;
 }
 
-EncodedCaptions encode_all(const WordPieceTokenizer& tokenizer, const std::vector<std::string>& captions,
-                           std::int64_t length) {
-  EncodedCaptions encoded(tokenizer, length);
-  for (const std::string& caption : captions) encoded.add(caption);
+EncodedCaptions encode_training_captions(const DataOptions& data, const WordPieceTokenizer& tokenizer,
+                                         const LadicConfig& config) {
+  EncodedCaptions encoded(tokenizer, config.length, config.max_words);
+  for (const std::string& caption : training_captions(data)) encoded.add(caption);
   if (encoded.size() == 0) fail(ErrorCode::invalid_input, "there is no caption to learn from");
   return encoded;
 }

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "capdiff/captioners/ladic_config.h"
 #include "capdiff/training/caption_tokens.h"
 #include "capdiff/training/recipe.h"
 
@@ -11,8 +12,8 @@ namespace capdiff {
 /// Every caption that may be learnt from: those of the training splits, and text without photos where there is some.
 std::vector<std::string> training_captions(const DataOptions& data);
 
-/// The captions as tokens; an `Error(invalid_input)` if nothing is left of them.
-EncodedCaptions encode_all(const WordPieceTokenizer& tokenizer, const std::vector<std::string>& captions,
-                           std::int64_t length);
+/// Those captions as tokens, of the length that the model has; an `Error(invalid_input)` if nothing is left of them.
+EncodedCaptions encode_training_captions(const DataOptions& data, const WordPieceTokenizer& tokenizer,
+                                         const LadicConfig& config);
 
 }  // namespace capdiff
