@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The lines of the README's code blocks that call the program.
+/// The lines of a document's code blocks that call the program.
 std::vector<std::string> commands_of(const fs::path& document) {
   std::vector<std::string> commands;
   std::istringstream text(read_text_bytes(document));
@@ -29,7 +29,7 @@ std::vector<std::string> commands_of(const fs::path& document) {
   return commands;
 }
 
-/// A folder with everything that the README's examples speak of.
+/// A folder with everything that the examples speak of.
 void write_world(const fs::path& folder) {
   const fs::path scene = fs::path(CAPDIFF_SOURCE_DIR) / "tests/e2e/scene.png";
   const Bytes jpeg = encode_jpeg(read_image(scene));
@@ -47,8 +47,10 @@ void write_world(const fs::path& folder) {
        {{{"imgid", 1}, {"filename", "one.jpg"}, {"split", "val"}, {"sentences", {{{"raw", "a tree on grass"}}}}}}}};
 }
 
-TEST(Readme, ItsCommandsWork) {
-  const std::vector<std::string> commands = commands_of(fs::path(CAPDIFF_SOURCE_DIR) / "README.md");
+class Documents : public testing::TestWithParam<const char*> {};
+
+TEST_P(Documents, TheirCommandsWork) {
+  const std::vector<std::string> commands = commands_of(fs::path(CAPDIFF_SOURCE_DIR) / GetParam());
   ASSERT_GE(commands.size(), 5u);
   const TemporaryFolder folder;
   write_world(folder.path());
@@ -65,6 +67,8 @@ TEST(Readme, ItsCommandsWork) {
     EXPECT_NE(read_text_bytes(folder.path() / "out"), "") << command;
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Guides, Documents, testing::Values("README.md", "docs/generating.md"));
 
 }  // namespace
 }  // namespace capdiff::test
