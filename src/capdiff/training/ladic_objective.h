@@ -5,6 +5,7 @@
 #include "capdiff/captioners/ladic_model.h"
 #include "capdiff/data/photo_store.h"
 #include "capdiff/image/augment.h"
+#include "capdiff/image/preprocess.h"
 #include "capdiff/training/caption_tokens.h"
 #include "capdiff/training/objective.h"
 
