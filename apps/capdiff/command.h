@@ -20,6 +20,7 @@ void add_caption(CLI::App& app, Action& action);
 void add_evaluate(CLI::App& app, Action& action);
 void add_fill(CLI::App& app, Action& action);
 void add_info(CLI::App& app, Action& action);
+void add_convert(CLI::App& app, Action& action);
 /// `train` belongs to capdiff-train, which is executed in place of this program.
 void add_train(CLI::App& app, Action& action, int argc, char** argv);
 

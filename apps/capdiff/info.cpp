@@ -5,7 +5,7 @@
 #include "apps/capdiff/command.h"
 #include "capdiff/base/error.h"
 #include "capdiff/base/hash.h"
-#include "capdiff/formats/safetensors.h"
+#include "capdiff/formats/weights_file.h"
 
 namespace capdiff::app {
 namespace {
@@ -23,7 +23,7 @@ std::vector<fs::path> weight_files(const fs::path& path) {
   if (!fs::exists(path)) fail(ErrorCode::not_found, "{}: no such file or folder", path.string());
   if (!fs::is_directory(path)) return {path};
   std::vector<fs::path> files;
-  for (const char* name : {"model.safetensors", "statistics.safetensors"})
+  for (const char* name : {"model.safetensors", "image_encoder.safetensors", "statistics.safetensors"})
     if (fs::exists(path / name)) files.push_back(path / name);
   if (files.empty()) fail(ErrorCode::not_found, "{}: no model.safetensors in this folder", path.string());
   return files;
@@ -33,11 +33,12 @@ int info(const InfoOptions& options) {
   nlohmann::ordered_json tensors = nlohmann::ordered_json::array();
   std::int64_t elements = 0;
   for (const fs::path& path : weight_files(options.path)) {
-    const SafetensorsFile file = SafetensorsFile::open(path);
-    for (const auto& [name, entry] : file.entries()) {
-      nlohmann::ordered_json tensor{{"name", name}, {"dtype", name_of(entry.dtype)}, {"shape", entry.shape.sizes()}};
+    const WeightsFile file = WeightsFile::open(path);
+    for (const auto& [name, type] : file.entries()) {
+      nlohmann::ordered_json tensor{{"name", name}, {"dtype", name_of(type.dtype)}, {"shape", type.shape.sizes()}};
       if (options.hash) tensor["sha256"] = sha256_hex(file.tensor(name).bytes());
-      elements += entry.shape.numel();
+      file.forget_pages();
+      elements += type.shape.numel();
       tensors.push_back(std::move(tensor));
     }
   }
@@ -55,7 +56,8 @@ int info(const InfoOptions& options) {
 }  // namespace
 
 void add_info(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand("info", "List the tensors of a model folder or a safetensors file");
+  CLI::App* command =
+      app.add_subcommand("info", "List the tensors of a model folder, a safetensors file or a torch checkpoint");
   auto options = std::make_shared<InfoOptions>();
   command->add_option("PATH", options->path, "Model folder or file")->required();
   command->add_flag("--hash", options->hash, "SHA-256 of every tensor's bytes");

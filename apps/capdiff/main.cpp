@@ -14,7 +14,6 @@ using namespace capdiff;
 constexpr const char* kLater[][2] = {
     {"score", "Score captions against references"},
     {"tokenize", "Show how text is tokenised"},
-    {"convert", "Convert published checkpoints"},
     {"verify", "Recompute a folder of golden numbers"},
     {"bench", "Measure speed"},
     {"serve", "Serve captions over HTTP"},
@@ -36,6 +35,7 @@ int run(int argc, char** argv) {
   app::add_evaluate(app, action);
   app::add_train(app, action, argc, argv);
   app::add_info(app, action);
+  app::add_convert(app, action);
   for (const auto& [name, description] : kLater) {
     CLI::App* command = app.add_subcommand(name, fmt::format("{} (not yet)", description));
     command->allow_extras();

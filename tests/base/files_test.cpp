@@ -147,5 +147,54 @@ TEST(AtomicFileWriter, NamesWhatItCannotWrite) {
   expect_error(ErrorCode::io, nowhere.string(), [&] { AtomicFileWriter writer(nowhere); });
 }
 
+TEST(MappedFile, ReadsForgottenPagesAgain) {
+  const TemporaryFolder folder;
+  const auto file = MappedFile::open(folder.write("file", "contents"));
+  file->forget_pages();
+  EXPECT_EQ(std::memcmp(file->bytes().data(), "contents", 8), 0);
+  MappedFile::open(folder.write("empty", ""))->forget_pages();
+}
+
+TEST(AtomicFolder, AppearsOnlyWithCommit) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "new" / "model";
+  {
+    AtomicFolder abandoned(path);
+    write_file_atomically(abandoned.file("a"), "1");
+    EXPECT_FALSE(std::filesystem::exists(path));
+  }
+  EXPECT_EQ(files_in(folder.path() / "new"), 0u);
+  AtomicFolder written(path);
+  write_file_atomically(written.file("a"), "1");
+  written.commit();
+  EXPECT_EQ(read_text(path / "a", kPlenty), "1");
+  EXPECT_EQ(files_in(folder.path() / "new"), 1u);
+}
+
+TEST(AtomicFolder, TakesThePlaceOfAnEmptyFolderAndReplacesFiles) {
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder.path() / "empty");
+  AtomicFolder first((folder.path() / "empty/").string());
+  write_file_atomically(first.file("a"), "1");
+  first.commit();
+  EXPECT_EQ(read_text(folder.path() / "empty/a", kPlenty), "1");
+  folder.write("empty/other", "stays");
+  {
+    AtomicFolder second(folder.path() / "empty");
+    write_file_atomically(second.file("a"), "2");
+    second.commit();
+  }
+  EXPECT_EQ(read_text(folder.path() / "empty/a", kPlenty), "2");
+  EXPECT_EQ(read_text(folder.path() / "empty/other", kPlenty), "stays");
+  EXPECT_EQ(files_in(folder.path()), 1u);
+}
+
+TEST(AtomicFolder, NamesWhatItCannotWrite) {
+  const TemporaryFolder folder;
+  const auto file = folder.write("file", "");
+  expect_error(ErrorCode::io, "a file of that name is there", [&] { AtomicFolder taken(file); });
+  expect_error(ErrorCode::io, "file", [&] { AtomicFolder inside(file / "model"); });
+}
+
 }  // namespace
 }  // namespace capdiff

@@ -70,6 +70,24 @@ TEST(Safetensors, WriterAlignsAndIsReproducible) {
   for (const auto& [name, entry] : parsed.entries()) EXPECT_EQ(entry.begin % size_of(entry.dtype), 0u) << name;
 }
 
+TEST(Safetensors, WritesTensorsOneAtATime) {
+  const TemporaryFolder folder;
+  const auto tensors = sample();
+  write_safetensors(folder.path() / "whole", tensors);
+  std::map<std::string, TensorType> types;
+  for (const auto& [name, tensor] : tensors) types.emplace(name, TensorType{tensor.dtype(), tensor.shape()});
+  std::size_t loaded = 0;
+  const auto load = [&](const std::string& name) {
+    ++loaded;
+    return tensors.at(name);
+  };
+  write_safetensors(folder.path() / "streamed", types, load);
+  EXPECT_EQ(loaded, tensors.size());
+  EXPECT_EQ(read_file(folder.path() / "streamed", 1 << 20), read_file(folder.path() / "whole", 1 << 20));
+  types.at("scalar").dtype = DType::f64;
+  expect_error(ErrorCode::internal, "\"scalar\"", [&] { write_safetensors(folder.path() / "wrong", types, load); });
+}
+
 TEST(Safetensors, TensorsOutliveTheFile) {
   const TemporaryFolder folder;
   const auto path = folder.path() / "model.safetensors";

@@ -86,11 +86,16 @@ Buffer read_into(const std::filesystem::path& path, std::size_t max_bytes) {
   return buffer;
 }
 
+/// A hidden name in `folder` that no other thread or process of capdiff uses.
+std::filesystem::path temporary_name(const std::filesystem::path& folder) {
+  static std::atomic<unsigned> counter{0};
+  return folder / fmt::format(".capdiff-{}-{}.tmp", ::getpid(), counter++);
+}
+
 /// Creates a new file with a name nobody else has in `folder`.
 std::pair<int, std::filesystem::path> create_temporary(const std::filesystem::path& folder) {
-  static std::atomic<unsigned> counter{0};
   while (true) {
-    std::filesystem::path path = folder / fmt::format(".capdiff-{}-{}.tmp", ::getpid(), counter++);
+    std::filesystem::path path = temporary_name(folder);
     const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (descriptor >= 0 || errno != EEXIST) return {descriptor, std::move(path)};
   }
@@ -124,6 +129,11 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& 
 
 MappedFile::~MappedFile() {
   if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
+
+void MappedFile::forget_pages() const {
+  // Advice only: where it is not taken, memory is freed later.
+  if (!bytes_.empty()) ::madvise(const_cast<std::byte*>(bytes_.data()), bytes_.size(), MADV_DONTNEED);
 }
 
 AtomicFileWriter::AtomicFileWriter(const std::filesystem::path& path) : path_(path), target_(path) {
@@ -180,6 +190,40 @@ void AtomicFileWriter::commit() {
   const std::filesystem::path folder = target_.has_parent_path() ? target_.parent_path() : ".";
   const Descriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (directory.get() >= 0) ::fsync(directory.get());
+}
+
+AtomicFolder::AtomicFolder(const std::filesystem::path& path) : path_(path) {
+  std::error_code error;
+  std::filesystem::path absolute = std::filesystem::absolute(path, error).lexically_normal();
+  if (!absolute.has_filename()) absolute = absolute.parent_path();  // "folder/"
+  if (std::filesystem::exists(absolute, error)) absolute = std::filesystem::canonical(absolute, error);
+  const std::filesystem::path parent = absolute.parent_path();
+  if (std::filesystem::exists(absolute, error) && !std::filesystem::is_directory(absolute, error))
+    fail(ErrorCode::io, "cannot write the folder {}: a file of that name is there", path_.string());
+  std::filesystem::create_directories(parent, error);
+  if (error) fail_to("create", parent, error.value());
+  do {
+    temporary_ = temporary_name(parent);
+  } while (!std::filesystem::create_directory(temporary_, error) && !error);
+  if (error) fail_to("create", path_, error.value());
+  path_ = absolute;
+}
+
+AtomicFolder::~AtomicFolder() {
+  std::error_code ignored;
+  if (!temporary_.empty()) std::filesystem::remove_all(temporary_, ignored);
+}
+
+void AtomicFolder::commit() {
+  std::error_code error;
+  // Takes the place of nothing or of an empty folder.
+  std::filesystem::rename(temporary_, path_, error);
+  if (!error) return temporary_.clear();
+  if (!std::filesystem::is_directory(path_)) fail_to("write", path_, error.value());
+  for (const auto& entry : std::filesystem::directory_iterator(temporary_)) {
+    std::filesystem::rename(entry.path(), path_ / entry.path().filename(), error);
+    if (error) fail_to("write", path_ / entry.path().filename(), error.value());
+  }
 }
 
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes) {

@@ -32,6 +32,8 @@ class MappedFile {
   /// The whole file; page-aligned.
   std::span<const std::byte> bytes() const { return bytes_; }
   const std::filesystem::path& path() const { return path_; }
+  /// Lets the system take back the memory of all pages read so far; they are read from disk again when touched.
+  void forget_pages() const;
 
  private:
   MappedFile(std::filesystem::path path, std::span<const std::byte> bytes) : path_(std::move(path)), bytes_(bytes) {}
@@ -65,6 +67,26 @@ class AtomicFileWriter {
   std::filesystem::path temporary_;  // empty where the target is written to directly
   std::vector<std::byte> buffer_;
   int descriptor_ = -1;
+};
+
+/// A folder that appears whole or not at all: files go to a hidden temporary folder beside it, which `commit` gives its
+/// name. Where a folder of that name has files already, they are replaced one by one, and others stay. A folder that is
+/// destroyed before `commit` leaves nothing behind. Errors are `Error(io)` that names the folder.
+class AtomicFolder {
+ public:
+  explicit AtomicFolder(const std::filesystem::path& path);
+  ~AtomicFolder();
+  AtomicFolder(const AtomicFolder&) = delete;
+  AtomicFolder& operator=(const AtomicFolder&) = delete;
+
+  /// Where to write a file of the folder.
+  std::filesystem::path file(std::string_view name) const { return temporary_ / name; }
+  /// Makes the folder appear. Nothing may be written afterwards.
+  void commit();
+
+ private:
+  std::filesystem::path path_;
+  std::filesystem::path temporary_;
 };
 
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);

@@ -2,6 +2,8 @@
 
 #include <utf8proc.h>
 
+#include <algorithm>
+
 namespace capdiff {
 
 bool is_utf8(std::string_view text) {
@@ -18,6 +20,14 @@ bool is_utf8(std::string_view text) {
     at += length;
   }
   return true;
+}
+
+std::string printable(std::string_view text) {
+  constexpr std::size_t kLongest = 64;
+  std::string result(text.substr(0, kLongest));
+  std::replace_if(
+      result.begin(), result.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  return result + (text.size() > kLongest ? "..." : "");
 }
 
 }  // namespace capdiff

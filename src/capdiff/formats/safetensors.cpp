@@ -111,19 +111,27 @@ HostTensor SafetensorsFile::tensor(std::string_view name, const Shape& expected)
 
 void write_safetensors(const std::filesystem::path& path, const std::map<std::string, HostTensor>& tensors,
                        const std::map<std::string, std::string>& metadata) {
-  std::vector<std::pair<std::string, HostTensor>> ordered(tensors.begin(), tensors.end());
+  std::map<std::string, TensorType> types;
+  for (const auto& [name, tensor] : tensors) types.emplace(name, TensorType{tensor.dtype(), tensor.shape()});
+  write_safetensors(
+      path, types, [&](const std::string& name) { return tensors.at(name); }, metadata);
+}
+
+void write_safetensors(const std::filesystem::path& path, const std::map<std::string, TensorType>& types,
+                       const std::function<HostTensor(const std::string& name)>& load,
+                       const std::map<std::string, std::string>& metadata) {
+  std::vector<std::pair<std::string, TensorType>> ordered(types.begin(), types.end());
   std::stable_sort(ordered.begin(), ordered.end(),
-                   [](const auto& a, const auto& b) { return size_of(a.second.dtype()) > size_of(b.second.dtype()); });
+                   [](const auto& a, const auto& b) { return size_of(a.second.dtype) > size_of(b.second.dtype); });
 
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header[kSafetensorsMetadata] = metadata;
   std::size_t offset = 0;
-  for (const auto& [name, tensor] : ordered) {
+  for (const auto& [name, type] : ordered) {
     if (name == kSafetensorsMetadata)
       fail(ErrorCode::internal, "a tensor cannot be called \"{}\"", kSafetensorsMetadata);
-    const std::size_t end = offset + tensor.byte_size();
-    header[name] = {
-        {"dtype", name_of(tensor.dtype())}, {"shape", tensor.shape().sizes()}, {"data_offsets", {offset, end}}};
+    const std::size_t end = offset + static_cast<std::size_t>(type.shape.numel()) * size_of(type.dtype);
+    header[name] = {{"dtype", name_of(type.dtype)}, {"shape", type.shape.sizes()}, {"data_offsets", {offset, end}}};
     offset = end;
   }
   std::string text = header.dump();
@@ -136,7 +144,12 @@ void write_safetensors(const std::filesystem::path& path, const std::map<std::st
   const auto length = std::bit_cast<std::array<std::byte, kLengthBytes>>(std::uint64_t{text.size()});
   writer.write(length);
   writer.write(text);
-  for (const auto& [name, tensor] : ordered) writer.write(tensor.bytes());
+  for (const auto& [name, type] : ordered) {
+    const HostTensor tensor = load(name);
+    if (tensor.dtype() != type.dtype || tensor.shape() != type.shape)
+      fail(ErrorCode::internal, "tensor \"{}\" is not of the type that was announced", name);
+    writer.write(tensor.bytes());
+  }
   writer.commit();
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -13,6 +14,12 @@
 
 namespace capdiff {
 
+/// What is known of a tensor before it is read.
+struct TensorType {
+  DType dtype = DType::f32;
+  Shape shape;
+};
+
 /// A safetensors file: eight bytes of header length (little-endian), a JSON header {name: {dtype, shape,
 /// data_offsets}}, and the tensors' bytes. Nothing in it is trusted: the header's size, depth and numbers are limited,
 /// names are unique, each tensor has exactly the bytes its dtype and shape need, and the tensors cover the data without
@@ -20,9 +27,7 @@ namespace capdiff {
 class SafetensorsFile {
  public:
   /// What the header says of one tensor. `begin` and `end` count bytes from the start of the data.
-  struct Entry {
-    DType dtype = DType::f32;
-    Shape shape;
+  struct Entry : TensorType {
     std::size_t begin = 0;
     std::size_t end = 0;
   };
@@ -59,6 +64,12 @@ class SafetensorsFile {
 /// (the header is padded with spaces) and wide types come before narrow ones, by name within a type; each tensor is
 /// aligned for its type. The same tensors give the same bytes. The file is replaced atomically.
 void write_safetensors(const std::filesystem::path& path, const std::map<std::string, HostTensor>& tensors,
+                       const std::map<std::string, std::string>& metadata = {});
+
+/// As above for more tensors than memory holds: `load` is called for each in turn, must return what `types` says of it,
+/// and its tensor is gone before the next is asked for.
+void write_safetensors(const std::filesystem::path& path, const std::map<std::string, TensorType>& types,
+                       const std::function<HostTensor(const std::string& name)>& load,
                        const std::map<std::string, std::string>& metadata = {});
 
 /// Throws `Error(invalid_model)` that names tensor, file and position if a floating-point tensor holds NaN or infinity.

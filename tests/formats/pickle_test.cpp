@@ -1,0 +1,192 @@
+#include "capdiff/formats/pickle.h"
+
+#include <array>
+
+#include "tests/support/expect_error.h"
+#include "tests/support/torch_file.h"
+
+namespace capdiff {
+namespace {
+
+using test::expect_error;
+using test::PickleWriter;
+using ::testing::HasSubstr;
+using Kind = Pickle::Kind;
+
+constexpr std::array<std::string_view, 1> kKnown{"some.module name"};
+
+/// A pickle with bytes of its own, none behind the last.
+struct Loaded {
+  explicit Loaded(const std::string& contents)
+      : bytes(std::as_bytes(std::span(contents)).begin(), std::as_bytes(std::span(contents)).end()),
+        pickle(Pickle::read(bytes, kKnown, "evil.pkl")) {}
+
+  const Pickle::Value& root() const { return pickle[pickle.root()]; }
+  const Pickle::Value& item(std::size_t i) const { return pickle[root().items[i]]; }
+
+  std::vector<std::byte> bytes;
+  Pickle pickle;
+};
+
+TEST(Pickle, ReadsPlainValues) {
+  PickleWriter writer;
+  writer.raw("(").raw("N\x88\x89").raw("K\xff").raw("M\xff\xff").raw("J\xff\xff\xff\xff").raw("I12\nI01\nL-7L\n");
+  writer.raw("G12345678").text("caf\u00e9").raw("C\x02\xff\xfe").raw("\x8c\x01x").raw("U\x01y");
+  const Loaded loaded(writer.raw("t").finish());
+  EXPECT_EQ(loaded.root().kind, Kind::tuple);
+  const std::vector<Kind> kinds{Kind::none,    Kind::boolean, Kind::boolean, Kind::integer, Kind::integer,
+                                Kind::integer, Kind::integer, Kind::boolean, Kind::integer, Kind::real,
+                                Kind::text,    Kind::bytes,   Kind::text,    Kind::text};
+  ASSERT_EQ(loaded.root().items.size(), kinds.size());
+  for (std::size_t i = 0; i < kinds.size(); ++i) EXPECT_EQ(loaded.item(i).kind, kinds[i]) << i;
+  EXPECT_EQ(loaded.item(1).integer, 1);
+  EXPECT_EQ(loaded.item(3).integer, 255);
+  EXPECT_EQ(loaded.item(4).integer, 65535);
+  EXPECT_EQ(loaded.item(5).integer, -1);
+  EXPECT_EQ(loaded.item(6).integer, 12);
+  EXPECT_EQ(loaded.item(8).integer, -7);
+  EXPECT_EQ(loaded.item(10).text, "caf\u00e9");
+}
+
+TEST(Pickle, ReadsIntegersOfAnyLength) {
+  for (const std::int64_t value : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{1} << 40, INT64_MIN, INT64_MAX})
+    EXPECT_EQ(Loaded(PickleWriter().integer(value).finish()).root().integer, value);
+  EXPECT_EQ(Loaded(PickleWriter().raw(std::string("\x8a\x00", 2)).finish()).root().integer, 0);
+  EXPECT_EQ(Loaded(PickleWriter().raw("\x8a\x01\x80").finish()).root().integer, -128);
+  // Nine bytes of which the last only repeats the sign are still a number of 64 bits.
+  const std::string padded("\x8a\x09\x01\0\0\0\0\0\0\0\0", 11);
+  EXPECT_EQ(Loaded(PickleWriter().raw(padded).finish()).root().integer, 1);
+  const std::string wide("\x8a\x09\x01\0\0\0\0\0\0\0\x01", 11);
+  EXPECT_EQ(Loaded(PickleWriter().raw(wide).finish()).root().kind, Kind::big_integer);
+}
+
+TEST(Pickle, ReadsContainersAndTheMemo) {
+  PickleWriter writer;
+  writer.raw("}q\x05(")
+      .text("list")
+      .raw(
+          "](K\x01K\x02"
+          "eK\x03"
+          "a")
+      .text("self")
+      .raw("h\x05u");
+  const Loaded loaded(writer.finish());
+  EXPECT_EQ(loaded.root().kind, Kind::dict);
+  ASSERT_EQ(loaded.root().items.size(), 4u);
+  EXPECT_EQ(loaded.item(1).kind, Kind::list);
+  EXPECT_EQ(loaded.item(1).items.size(), 3u);
+  EXPECT_EQ(loaded.root().items[3], loaded.pickle.root());
+}
+
+TEST(Pickle, KeepsCallsInsteadOfMakingThem) {
+  const Loaded loaded(PickleWriter().global("some.module", "name").raw("K\x01\x85R").finish());
+  EXPECT_EQ(loaded.root().kind, Kind::call);
+  EXPECT_EQ(loaded.item(0).text, "some.module name");
+  EXPECT_EQ(loaded.item(1).kind, Kind::tuple);
+  EXPECT_EQ(Loaded(PickleWriter().text("id").raw("Q").finish()).root().kind, Kind::persistent);
+}
+
+TEST(Pickle, MakesOrderedDictionaries) {
+  PickleWriter empty, pairs;
+  empty.global("collections", "OrderedDict").raw(")R(K\x01K\x02u}b");
+  EXPECT_EQ(Loaded(empty.finish()).root().kind, Kind::dict);
+  EXPECT_EQ(Loaded(empty.finish()).root().items.size(), 2u);
+  pairs.global("collections", "OrderedDict")
+      .raw(
+          "](](K\x01K\x02"
+          "ee\x85R");
+  EXPECT_EQ(Loaded(pairs.finish()).root().items.size(), 2u);
+}
+
+TEST(Pickle, SaysWhereItEnds) {
+  const std::string contents = PickleWriter().raw("N").finish();
+  EXPECT_EQ(Loaded(contents + "and more").pickle.size(), contents.size());
+}
+
+struct Hostile {
+  const char* what;
+  std::string bytes;
+  std::string message;
+};
+
+void PrintTo(const Hostile& hostile, std::ostream* out) {
+  *out << hostile.what;
+}
+
+class HostilePickles : public ::testing::TestWithParam<Hostile> {};
+
+TEST_P(HostilePickles, AreRefused) {
+  const std::string message =
+      expect_error(ErrorCode::invalid_model, GetParam().message, [&] { Loaded loaded(GetParam().bytes); });
+  EXPECT_THAT(message, HasSubstr("evil.pkl"));
+}
+
+std::string of(std::string_view bytes) {
+  return PickleWriter().raw(bytes).finish();
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, HostilePickles,
+    ::testing::Values(
+        Hostile{"nothing", "", "truncated"}, Hostile{"no STOP", "N", "truncated"},
+        Hostile{"STOP alone", of(""), "exactly one value"}, Hostile{"two values", of("NN"), "exactly one value"},
+        Hostile{"open mark", of("N("), "exactly one value"},
+        Hostile{"protocol 6", std::string("\x80\x06N.", 4), "protocol 6"},
+        Hostile{"unknown opcode", of("\xff"), "0xff"}, Hostile{"persistent id in text", of("Pid\n"), "0x50"},
+        Hostile{"instance", of("(ios\nsystem\n"), "0x69"}, Hostile{"object", of("(os"), "0x6f"},
+        Hostile{"new object", of(")\x81"), "0x81"}, Hostile{"extension", of("\x82\x01"), "0x82"},
+        Hostile{"unknown global", of("cos\nsystem\n"), "os.system"},
+        Hostile{"unknown global on the stack", of("\x8c\x02os\x8c\x06system\x93"), "os.system"},
+        Hostile{"global of numbers", of("K\x01K\x01\x93"), "no text"},
+        Hostile{"global without an end", of("cos"), "truncated"},
+        Hostile{"global of a long name", of("c" + std::string(300, 'x') + "\n\n"), "256 bytes"},
+        Hostile{"global with control characters", of("c\x1b[31m\nx\n"), "?[31m.x"},
+        Hostile{"call of a number", of("K\x01)R"), "cannot be called"},
+        Hostile{"call without arguments", of("ccollections\nOrderedDict\nNR"), "cannot be called"},
+        Hostile{"dictionary of a number", of("ccollections\nOrderedDict\nK\x01\x85R"), "something else"},
+        Hostile{"attributes of a number", of("K\x01}b"), "attributes"},
+        Hostile{"call on an empty stack", of("R"), "empty stack"},
+        Hostile{"values below a mark", of("N(\x85"), "empty stack"}, Hostile{"no mark", of("Nt"), "mark"},
+        Hostile{"append to a number",
+                of("K\x01N"
+                   "a"),
+                "no list"},
+        Hostile{"item of a list", of("]NNs"), "no dictionary"},
+        Hostile{"key without value", of("}(Nu"), "without a value"}, Hostile{"unset memo", of("h\x07"), "never kept"},
+        Hostile{"memo far away", of("Nr\xff\xff\xff\xff"), "4294967295"},
+        Hostile{"memo of nothing", of("q\x01"), "empty stack"},
+        Hostile{"long string",
+                of("X\xff\xff\xff\x7f"
+                   "abc"),
+                "truncated"},
+        Hostile{"longer string",
+                of("\x8d\xff\xff\xff\xff\xff\xff\xff\xff"
+                   "abc"),
+                "truncated"},
+        Hostile{"long number", of("\x8b\xff\xff\xff\xff"), "truncated"},
+        Hostile{"frame beyond the end", of("\x95\xff\xff\xff\xff\xff\xff\xff\x7fN"), "truncated"},
+        Hostile{"text that is not UTF-8", of("U\x01\xff"), "UTF-8"},
+        Hostile{"number of letters", of("Iabc\n"), "a number that is none"},
+        Hostile{"number beyond 64 bits", of("L99999999999999999999L\n"), "a number that is none"}));
+
+TEST(Pickle, SharedListsDoNotMultiply) {
+  // A list of a thousand pairs, of which a thousand dictionaries are made.
+  PickleWriter writer;
+  writer.global("collections", "OrderedDict").raw("q\x01").raw("]q\x02(");
+  for (int i = 0; i < 1000; ++i) writer.raw("NN\x86");
+  writer.raw("e");
+  for (int i = 0; i < 1000; ++i)
+    writer.raw(
+        "h\x01h\x02\x85R"
+        "0");
+  expect_error(ErrorCode::invalid_model, "more elements than bytes", [&] { Loaded loaded(writer.finish()); });
+}
+
+TEST(Pickle, EveryTruncationIsAnError) {
+  const std::string whole = PickleWriter().raw("}(").text("w").tensor("x", "0", 1, 0, {1}, {1}).raw("u").finish();
+  for (std::size_t length = 0; length < whole.size(); ++length)
+    expect_error(ErrorCode::invalid_model, "evil.pkl", [&] { Loaded loaded(whole.substr(0, length)); });
+}
+
+}  // namespace
+}  // namespace capdiff
