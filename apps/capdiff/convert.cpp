@@ -35,7 +35,7 @@ int convert(const ConvertOptions& options) {
                   .std = required(options.std, "--std", "its deviation (std_emb_split.pickle)"),
                   .vocabulary = required(options.vocabulary, "--vocab", "vocab.txt of bert-base-uncased"),
                   .config = path_of(options.config),
-                  .profile = options.profile == "paper" ? LadicProfile::paper : LadicProfile::released,
+                  .profile = options.profile == "paper" ? Profile::paper : Profile::released,
                   .dtype = dtype,
                   .image_heads = options.image_heads,
                   .text_heads = options.text_heads,

@@ -41,14 +41,17 @@ CommandResult convert(const fs::path& golden, const fs::path& weights, const fs:
 
 /// Converts a checkpoint and captions the golden folder's picture with what comes out.
 void expect_captions(const fs::path& golden, const fs::path& weights) {
-  const TemporaryFolder folder;
-  const CommandResult converted = convert(golden, weights, folder.path() / "model", {"--profile", "paper"});
-  ASSERT_EQ(converted.exit_code, 0) << converted.errors;
-  EXPECT_EQ(converted.output, "");
-  const CommandResult captioned =
-      run_capdiff({"caption", "-m", (folder.path() / "model").string(), (golden / "image.png").string()});
-  EXPECT_EQ(captioned.exit_code, 0) << captioned.errors;
-  EXPECT_GT(captioned.output.size(), 1u);
+  for (const char* profile : {"paper", "released"}) {
+    const TemporaryFolder folder;
+    const CommandResult converted = convert(golden, weights, folder.path() / "model", {"--profile", profile});
+    ASSERT_EQ(converted.exit_code, 0) << converted.errors;
+    EXPECT_EQ(converted.output, "");
+    const CommandResult captioned =
+        run_capdiff({"caption", "-m", (folder.path() / "model").string(), (golden / "image.png").string()});
+    EXPECT_EQ(captioned.exit_code, 0) << captioned.errors;
+    EXPECT_GT(captioned.output.size(), 1u);
+    if (std::string_view(profile) == "released") EXPECT_TRUE(captioned.output.ends_with(".\n")) << captioned.output;
+  }
 }
 
 /// The tensors that `info` lists.

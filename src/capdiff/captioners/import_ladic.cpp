@@ -6,7 +6,6 @@
 #include "capdiff/base/error.h"
 #include "capdiff/base/files.h"
 #include "capdiff/captioners/checkpoint_import.h"
-#include "capdiff/captioners/ladic_config.h"
 #include "capdiff/image/preprocess.h"
 #include "capdiff/text/vocabulary.h"
 
@@ -22,21 +21,11 @@ std::string wrapper_prefix(const WeightsFile& file) {
   return std::string(wrapped ? kModule : "");
 }
 
-void apply_profile(LadicProfile profile, LadicConfig& config) {
-  if (profile == LadicProfile::paper) return;
-  config.text.special_latent = SpecialLatent::dot;
-  config.latent_loss = LatentLoss::mean_l2;
-  config.schedule.kind = ScheduleKind::linear;
-  config.schedule.noise_factor = 4.0;
-  config.schedule.sample_noise_factor = 1.0;
-}
-
 /// The model that the tensors, the JSON file and the options describe.
 LadicConfig config_of(const CheckpointImport& import, const LadicImport& from) {
   const std::optional<JsonReader> json =
       from.config ? std::optional(JsonReader::open(*from.config, ErrorCode::invalid_model)) : std::nullopt;
-  LadicConfig config;
-  apply_profile(from.profile, config);
+  LadicConfig config = LadicConfig::of(from.profile);
 
   VisionTransformerConfig image = image_encoder_sizes(import, "visual_encoder");
   const auto image_json = find_section(json, {"image_encoder", "vit"});
@@ -58,7 +47,7 @@ LadicConfig config_of(const CheckpointImport& import, const LadicImport& from) {
     fail(ErrorCode::invalid_model, "{}: space_decoder has fewer layers than space_encoder, whose {} it repeats",
          import.source(), config.text.encoder_layers);
   const auto text_json = find_section(json, {"text"});
-  config.text.decoder_layers = from.profile == LadicProfile::paper ? upper : 0;
+  config.text.decoder_layers = from.profile == Profile::paper ? upper : 0;
   if (text_json)
     config.text.decoder_layers = text_json->get_int("decoder_layers", 0, upper, config.text.decoder_layers);
   bert.layers = config.text.encoder_layers + config.text.decoder_layers;
@@ -176,14 +165,12 @@ void import_ladic(const LadicImport& from, const std::filesystem::path& folder) 
   import.write(out.file("model.safetensors"), from.dtype);
   write_safetensors(out.file("statistics.safetensors"), {{"mean", mean}, {"std", deviation}});
   vocabulary.save(out.file("vocab.txt"));
-  nlohmann::json json = config.to_json();
-  json["profile"] = from.profile == LadicProfile::paper ? "paper" : "released";
-  write_json(out.file("config.json"), json);
+  write_json(out.file("config.json"), config.to_json());
   write_json(out.file("scheduler_config.json"), config.scheduler_to_json());
   Preprocessor preprocessor;
   preprocessor.size = static_cast<int>(image_size(config.image_encoder));
   write_json(out.file("preprocessor_config.json"), to_json(preprocessor));
-  write_json(out.file("generation_config.json"), {{"steps", 30}, {"guidance", 1.0}, {"seed", 0}});
+  write_json(out.file("generation_config.json"), to_json(config.generation()));
   out.commit();
 }
 

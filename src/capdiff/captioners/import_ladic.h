@@ -4,15 +4,10 @@
 #include <filesystem>
 #include <optional>
 
+#include "capdiff/captioners/ladic_config.h"
 #include "capdiff/tensor/dtype.h"
 
 namespace capdiff {
-
-/// How a model folder is to be used, and with which settings it is therefore written.
-enum class LadicProfile {
-  paper,     ///< as the paper says: six decoding layers, empty latent 0, cosine schedule
-  released,  ///< as the authors' code does: no decoding layers, the latent of ".", linear schedule
-};
 
 /// LaDiC's published checkpoint and what belongs to it. Sizes are those of the tensors; what tensors do not tell is
 /// given here, else in `config`, else as published.
@@ -25,7 +20,7 @@ struct LadicImport {
   /// Of it `heads`, `eps` (or `ln_eps`), `length` and `text.decoder_layers` are used; sizes must agree with the
   /// tensors, and the rest is left alone.
   std::optional<std::filesystem::path> config;
-  LadicProfile profile = LadicProfile::released;
+  Profile profile = Profile::released;
   DType dtype = DType::f32;  ///< of the weights that are written: f32 or bf16
   std::optional<std::int64_t> image_heads, text_heads, diffuser_heads;  ///< published: 12, 12, 16
   std::optional<std::int64_t> length;                                   ///< published: 24
