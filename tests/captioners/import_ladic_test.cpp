@@ -61,7 +61,7 @@ class ImportLadic : public testing::Test {
 };
 
 TEST_F(ImportLadic, CaptionsAsTheOriginalWeightsDo) {
-  from_.profile = LadicProfile::paper;
+  from_.profile = Profile::paper;
   import();
   write_tiny_model(folder_.path() / "original");
   const std::vector<Image> images{read_image(kGolden / "image.png"), read_image(kGolden / "image_b.png")};
@@ -77,7 +77,7 @@ TEST_F(ImportLadic, CaptionsAsTheOriginalWeightsDo) {
 }
 
 TEST_F(ImportLadic, KeepsTensorsAndLeavesOutWhatIsNeverRead) {
-  for (const LadicProfile profile : {LadicProfile::paper, LadicProfile::released}) {
+  for (const Profile profile : {Profile::paper, Profile::released}) {
     from_.profile = profile;
     import();
     const SafetensorsFile file = SafetensorsFile::open(out_ / "model.safetensors");
@@ -95,7 +95,7 @@ TEST_F(ImportLadic, KeepsTensorsAndLeavesOutWhatIsNeverRead) {
                              "space_decoder.cls.predictions.bias", "space_decoder.encoder.layer.5.output.dense.bias",
                              "lm_head.predictions.decoder.bias"})
       EXPECT_FALSE(file.contains(name)) << name;
-    EXPECT_EQ(file.contains("space_decoder.encoder.layer.11.output.dense.bias"), profile == LadicProfile::paper);
+    EXPECT_EQ(file.contains("space_decoder.encoder.layer.11.output.dense.bias"), profile == Profile::paper);
   }
 }
 
@@ -106,7 +106,7 @@ TEST_F(ImportLadic, WritesTheSettingsOfEachProfile) {
   EXPECT_EQ(config().at("text").at("special_latent"), "dot");
   EXPECT_EQ(config().at("length"), 12);
   EXPECT_EQ(read_json(out_ / "scheduler_config.json").at("schedule"), "linear");
-  from_.profile = LadicProfile::paper;
+  from_.profile = Profile::paper;
   import();
   EXPECT_EQ(config().at("profile"), "paper");
   EXPECT_EQ(config().at("text").at("decoder_layers"), 6);
