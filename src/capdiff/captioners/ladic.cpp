@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "capdiff/base/error.h"
@@ -282,86 +283,88 @@ std::vector<Caption> LadicCaptioner::caption(std::span<const Image> images, cons
   return captions;
 }
 
-Caption LadicCaptioner::fill(const Image& image, const CaptionTemplate& sentence, const GenerationOptions& options) {
-  model_.load_text_encoder(parameters_);
-  const std::int64_t length = model_.config().length, width = model_.text().width();
-
-  // A row for every choice of lengths that fits, and every candidate.
-  struct Filling {
-    std::vector<std::int64_t> lengths;
-    std::vector<std::int64_t> ids;     ///< [L], [UNK] in the blanks
-    std::vector<std::int64_t> blanks;  ///< positions
-  };
+std::vector<LadicCaptioner::Filling> LadicCaptioner::fillings(const CaptionTemplate& sentence) const {
+  const std::int64_t length = model_.config().length;
   std::vector<Filling> fillings;
-  std::int64_t shortest = length + 1;
+  std::size_t shortest = std::numeric_limits<std::size_t>::max();
   for (std::vector<std::int64_t>& lengths : sentence.lengths(kMaxFillings)) {
     Filling filling{std::move(lengths), {vocabulary().cls()}, {}};
-    std::size_t blank = 0;
+    auto words = filling.lengths.begin();
     for (const CaptionTemplate::Part& part : sentence.parts) {
       if (!part.is_blank()) {
         const std::vector<std::int64_t> given = tokenizer_.tokenize_to_ids(cleaned(part.text));
         filling.ids.insert(filling.ids.end(), given.begin(), given.end());
         continue;
       }
-      for (std::int64_t word = 0; word < filling.lengths[blank]; ++word) {
-        filling.blanks.push_back(static_cast<std::int64_t>(filling.ids.size()));
+      for (std::int64_t word = 0; word < *words; ++word) {
+        filling.blanks.push_back(filling.ids.size());
         filling.ids.push_back(vocabulary().unk());
       }
-      ++blank;
+      ++words;
     }
     filling.ids.push_back(vocabulary().sep());
-    const auto size = static_cast<std::int64_t>(filling.ids.size());
-    shortest = std::min(shortest, size - 2);
-    if (size > length) continue;
+    shortest = std::min(shortest, filling.ids.size() - 2);
+    if (filling.ids.size() > static_cast<std::size_t>(length)) continue;
     filling.ids.resize(static_cast<std::size_t>(length), vocabulary().pad());
     fillings.push_back(std::move(filling));
   }
   if (fillings.empty())
     fail(ErrorCode::usage, "the sentence has {} tokens or more, this model's captions at most {}", shortest,
          length - 2);
-  if (fillings.size() * static_cast<std::size_t>(options.candidates) > kMaxFillings)
-    fail(ErrorCode::usage, "{} choices of lengths with {} candidates each are too many", fillings.size(),
-         options.candidates);
+  return fillings;
+}
 
-  std::vector<Row> rows;
-  const auto count = static_cast<std::int64_t>(fillings.size()) * options.candidates;
-  TokenBatch tokens{HostTensor(DType::i64, {count, length}), HostTensor(DType::f32, {count, length})};
-  HostTensor mask(DType::f32, {count, length, 1});
-  std::ranges::fill(mask.mutable_values<float>(), 1.0f);
+KnownPositions LadicCaptioner::given_words(std::span<const Filling> fillings, std::int64_t candidates) {
+  model_.load_text_encoder(parameters_);
+  const std::int64_t length = model_.config().length;
+  const auto rows = static_cast<std::int64_t>(fillings.size()) * candidates;
+  TokenBatch tokens{HostTensor(DType::i64, {rows, length}), HostTensor(DType::f32, {rows, length})};
+  HostTensor known(DType::f32, {rows, length, 1});
+  std::ranges::fill(known.mutable_values<float>(), 1.0f);
+  std::size_t base = 0;
   for (const Filling& filling : fillings) {
-    for (std::int64_t k = 0; k < options.candidates; ++k) {
-      const auto base = rows.size() * static_cast<std::size_t>(length);
-      for (std::size_t l = 0; l < filling.ids.size(); ++l) {
-        tokens.ids.mutable_values<std::int64_t>()[base + l] = filling.ids[l];
+    for (std::int64_t k = 0; k < candidates; ++k, base += filling.ids.size()) {
+      std::ranges::copy(filling.ids,
+                        tokens.ids.mutable_values<std::int64_t>().begin() + static_cast<std::int64_t>(base));
+      for (std::size_t l = 0; l < filling.ids.size(); ++l)
         tokens.mask.mutable_values<float>()[base + l] = filling.ids[l] == vocabulary().pad() ? 0.0f : 1.0f;
-      }
-      for (const std::int64_t blank : filling.blanks)
-        mask.mutable_values<float>()[base + static_cast<std::size_t>(blank)] = 0.0f;
-      rows.push_back({content_of(image), static_cast<std::uint32_t>(k)});
+      for (const std::size_t blank : filling.blanks) known.mutable_values<float>()[base + blank] = 0.0f;
     }
   }
-  const KnownPositions known{backend_->upload(mask), model_.text().encode(tokens)};
-  if (known.latent.shape() != Shape{count, length, width})
-    fail(ErrorCode::internal, "[fill] the latents have the shape {}", to_string(known.latent.shape()));
-  Drawn drawn = draw(condition(std::span(&image, 1)), rows, known, options);
+  return {backend_->upload(known), model_.text().encode(tokens)};
+}
+
+Candidate LadicCaptioner::filled(const CaptionTemplate& sentence, const Filling& filling, std::span<const float> logits,
+                                 std::uint64_t seed) const {
+  std::vector<std::int64_t> ids = filling.ids;
+  std::vector<std::string> words;
+  double score = 0.0;
+  for (const std::size_t blank : filling.blanks) {
+    const auto scores = position(logits, vocabulary().size(), static_cast<std::int64_t>(blank));
+    ids[blank] = best_allowed(scores, whole_words_, ids[blank - 1], ids[blank + 1]);
+    score += log_probability(scores, ids[blank]) / static_cast<double>(filling.blanks.size());
+    words.push_back(vocabulary().token(ids[blank]));
+  }
+  return {sentence.filled(filling.lengths, words), score, seed};
+}
+
+Caption LadicCaptioner::fill(const Image& image, const CaptionTemplate& sentence, const GenerationOptions& options) {
+  const std::vector<Filling> choices = fillings(sentence);
+  if (choices.size() * static_cast<std::size_t>(options.candidates) > kMaxFillings)
+    fail(ErrorCode::usage, "{} choices of lengths with {} candidates each are too many", choices.size(),
+         options.candidates);
+  std::vector<Row> rows;
+  for (std::size_t i = 0; i < choices.size(); ++i)
+    for (std::int64_t k = 0; k < options.candidates; ++k)
+      rows.push_back({content_of(image), static_cast<std::uint32_t>(k)});
+  Drawn drawn = draw(condition(std::span(&image, 1)), rows, given_words(choices, options.candidates), options);
 
   Caption caption;
-  std::size_t best = 0, row = 0;
-  for (const Filling& filling : fillings) {
-    for (std::int64_t k = 0; k < options.candidates; ++k, ++row) {
-      std::vector<std::int64_t> ids = filling.ids;
-      std::vector<std::string> words;
-      double score = 0.0;
-      for (const std::int64_t blank : filling.blanks) {
-        const auto at = static_cast<std::size_t>(blank);
-        const auto scores = position(row_of(drawn.logits, row), vocabulary().size(), blank);
-        ids[at] = best_allowed(scores, whole_words_, ids[at - 1], ids[at + 1]);
-        score += log_probability(scores, ids[at]) / static_cast<double>(filling.blanks.size());
-        words.push_back(vocabulary().token(ids[at]));
-      }
-      caption.candidates.push_back({sentence.filled(filling.lengths, words), score, options.seed});
-      if (score > caption.candidates[best].score) best = row;
-    }
+  std::size_t best = 0;
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    const Filling& filling = choices[row / static_cast<std::size_t>(options.candidates)];
+    caption.candidates.push_back(filled(sentence, filling, row_of(drawn.logits, row), options.seed));
+    if (caption.candidates[row].score > caption.candidates[best].score) best = row;
   }
   caption.text = caption.candidates[best].text;
   if (options.trace) caption.trace = std::move(drawn.traces[best]);

@@ -28,6 +28,12 @@ class LadicCaptioner final : public Captioner {
     HostTensor logits;
     std::vector<CaptionTrace> traces;
   };
+  /// One choice of lengths for the blanks of a sentence.
+  struct Filling {
+    std::vector<std::int64_t> lengths;  ///< words of each blank
+    std::vector<std::int64_t> ids;      ///< [L], [UNK] in the blanks
+    std::vector<std::size_t> blanks;    ///< their positions
+  };
   class PictureNoise;
 
   Condition condition(std::span<const Image> images) const;
@@ -44,6 +50,15 @@ class LadicCaptioner final : public Captioner {
   HostTensor reference_latent(const GenerationOptions& options);
   /// Special tokens before and behind `words` positions, for `rows` rows.
   KnownPositions fixed_length(std::int64_t words, std::int64_t rows);
+
+  /// All choices of lengths that fit the model; an Error(usage) if none does.
+  std::vector<Filling> fillings(const CaptionTemplate& sentence) const;
+  /// Everything but the blanks, `candidates` rows for every choice.
+  KnownPositions given_words(std::span<const Filling> fillings, std::int64_t candidates);
+  /// The sentence with the best words in its blanks, from left to right; the score is the mean log-probability of
+  /// those.
+  Candidate filled(const CaptionTemplate& sentence, const Filling& filling, std::span<const float> logits,
+                   std::uint64_t seed) const;
 
   Candidate free_caption(std::span<const float> logits, const GenerationOptions& options) const;
   Candidate caption_of_length(std::span<const float> logits, const GenerationOptions& options) const;
