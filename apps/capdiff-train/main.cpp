@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "capdiff/training/interruption.h"
 #include "capdiff/training/recipe.h"
 #include "capdiff/training/stages.h"
+#include "capdiff/training/verify_gradients.h"
 
 namespace {
 
@@ -26,6 +28,12 @@ struct TrainArguments {
   std::optional<int> threads;
   bool resume = true;
   bool dump_config = false;
+};
+
+struct VerifyArguments {
+  std::string folder;
+  std::string vocabulary;
+  bool json = false;
 };
 
 CLI::App* add_train(CLI::App& app, TrainArguments& arguments) {
@@ -58,6 +66,24 @@ void run_train(TrainArguments arguments) {
   capdiff::run_recipe(recipe, {.resume = arguments.resume, .only = arguments.stages});
 }
 
+CLI::App* add_verify(CLI::App& app, VerifyArguments& arguments) {
+  CLI::App* verify = app.add_subcommand("verify", "Recompute a folder of golden numbers with LibTorch and compare");
+  verify->add_option("GOLDEN_DIR", arguments.folder, "Folder of goldens")->required();
+  verify->add_option("--vocab", arguments.vocabulary, "Vocabulary of the tokeniser's goldens")->type_name("FILE");
+  verify->add_flag("--json", arguments.json, "Print one JSON object");
+  return verify;
+}
+
+int run_verify(const VerifyArguments& arguments) {
+  capdiff::TorchGradientCheck gradients;
+  capdiff::VerifyOptions options{.gradients = &gradients};
+  if (!arguments.vocabulary.empty()) options.vocabulary = arguments.vocabulary;
+  const auto backend = capdiff::make_torch_backend({});
+  const capdiff::GoldenReport report = capdiff::verify(arguments.folder, *backend, options);
+  fmt::print("{}", arguments.json ? capdiff::to_json(report).dump(2) + "\n" : capdiff::to_table(report));
+  return report.failed() == 0 ? 0 : kFailed;
+}
+
 int report(std::string_view message, int exit_code) {
   fmt::print(stderr, "capdiff-train: {}\n", message);
   return exit_code;
@@ -81,6 +107,8 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   TrainArguments arguments;
   const CLI::App* train = add_train(app, arguments);
+  VerifyArguments verified;
+  const CLI::App* verify = add_verify(app, verified);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -89,7 +117,7 @@ int main(int argc, char** argv) {
   try {
     capdiff::set_up_logging();
     if (train->parsed()) run_train(arguments);
-    return 0;
+    return verify->parsed() ? run_verify(verified) : 0;
   } catch (const capdiff::Interrupted& interrupted) {
     return report(interrupted.what(), 128 + interrupted.signal());
   } catch (const capdiff::Error& error) {

@@ -2,6 +2,8 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <string>
+#include <vector>
 
 namespace capdiff::app {
 
@@ -10,6 +12,10 @@ enum ExitCode : int { kDone = 0, kFailed = 1, kUsage = 2, kSomeFailed = 3 };
 
 /// What the chosen subcommand does once all options are parsed; returns the exit code.
 using Action = std::function<int()>;
+
+/// Becomes capdiff-train with these arguments: $CAPDIFF_TRAIN, then the one beside this program, then that on PATH.
+/// `purpose` begins the error where there is none: "training".
+[[noreturn]] void execute_train(const std::vector<std::string>& arguments, const std::string& purpose);
 
 /// Gives a subcommand `--config FILE` and `--dump-config`, and makes it the chosen action when it is on the command
 /// line.
@@ -21,6 +27,8 @@ void add_evaluate(CLI::App& app, Action& action);
 void add_fill(CLI::App& app, Action& action);
 void add_info(CLI::App& app, Action& action);
 void add_convert(CLI::App& app, Action& action);
+void add_tokenize(CLI::App& app, Action& action);
+void add_verify(CLI::App& app, Action& action);
 /// `train` belongs to capdiff-train, which is executed in place of this program.
 void add_train(CLI::App& app, Action& action, int argc, char** argv);
 

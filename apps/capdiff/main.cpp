@@ -13,8 +13,6 @@ using namespace capdiff;
 /// Subcommands that the command line promises and this version does not have.
 constexpr const char* kLater[][2] = {
     {"score", "Score captions against references"},
-    {"tokenize", "Show how text is tokenised"},
-    {"verify", "Recompute a folder of golden numbers"},
     {"bench", "Measure speed"},
     {"serve", "Serve captions over HTTP"},
     {"launch", "Start several training processes"},
@@ -36,6 +34,8 @@ int run(int argc, char** argv) {
   app::add_train(app, action, argc, argv);
   app::add_info(app, action);
   app::add_convert(app, action);
+  app::add_tokenize(app, action);
+  app::add_verify(app, action);
   for (const auto& [name, description] : kLater) {
     CLI::App* command = app.add_subcommand(name, fmt::format("{} (not yet)", description));
     command->allow_extras();

@@ -23,26 +23,28 @@ std::string train_program() {
   return fs::exists(beside, ignored) ? beside.string() : "capdiff-train";
 }
 
-int execute_train(int argc, char** argv) {
-  const std::string program = train_program();
-  std::vector<char*> arguments{const_cast<char*>(program.c_str())};
-  for (int i = 1; i < argc; ++i) arguments.push_back(argv[i]);
-  arguments.push_back(nullptr);
-  ::execvp(program.c_str(), arguments.data());
-  fail(ErrorCode::not_found,
-       "capdiff-train cannot be started ({}: {}); training needs it: install libtorch-dev and build capdiff again, or "
-       "point $CAPDIFF_TRAIN to it",
-       program, std::strerror(errno));
-}
-
 }  // namespace
+
+void execute_train(const std::vector<std::string>& arguments, const std::string& purpose) {
+  const std::string program = train_program();
+  std::vector<char*> pointers{const_cast<char*>(program.c_str())};
+  for (const std::string& argument : arguments) pointers.push_back(const_cast<char*>(argument.c_str()));
+  pointers.push_back(nullptr);
+  ::execvp(program.c_str(), pointers.data());
+  fail(ErrorCode::not_found,
+       "capdiff-train cannot be started ({}: {}); {} needs it: install libtorch-dev and build capdiff again, or "
+       "point $CAPDIFF_TRAIN to it",
+       program, std::strerror(errno), purpose);
+}
 
 void add_train(CLI::App& app, Action& action, int argc, char** argv) {
   CLI::App* command = app.add_subcommand("train", "Train a model from a recipe (runs capdiff-train)");
   command->set_help_flag();
   command->allow_extras();
   command->prefix_command();
-  command->callback([&action, argc, argv] { action = [argc, argv] { return execute_train(argc, argv); }; });
+  command->callback([&action, argc, argv] {
+    action = [argc, argv]() -> int { execute_train({argv + 1, argv + argc}, "training"); };
+  });
 }
 
 }  // namespace capdiff::app

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "capdiff/base/error.h"
 
 namespace capdiff {
@@ -22,6 +24,15 @@ TEST(NoiseSchedule, CosineAgreesWithPublishedValues) {
   EXPECT_NEAR(schedule.alpha_bar(199), 0.89964506, 1e-7);
   EXPECT_NEAR(schedule.alpha_bar(599), 0.34228782, 1e-7);
   EXPECT_NEAR(schedule.alpha_bar(999), 2.42877e-6, 1e-9);
+}
+
+TEST(NoiseSchedule, SquareRootFallsFastAtFirst) {
+  const NoiseSchedule schedule({.kind = ScheduleKind::sqrt});
+  EXPECT_EQ(schedule.alpha_bar(0), 1.0);
+  EXPECT_NEAR(schedule.alpha_bar(1), (1.0 - std::sqrt(0.0011)) / 0.99, 1e-12);
+  EXPECT_NEAR(schedule.alpha_bar(500), (1.0 - std::sqrt(0.5001)) / 0.99, 1e-12);
+  EXPECT_GT(schedule.alpha_bar(999), 0.0);
+  EXPECT_EQ(schedule_kind("sqrt"), ScheduleKind::sqrt);
 }
 
 TEST(NoiseSchedule, NoiseFactorScalesTrainingNoiseOnly) {

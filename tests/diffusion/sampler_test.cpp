@@ -10,51 +10,192 @@
 namespace capdiff {
 namespace {
 
+using testing::ElementsAre;
+
 TEST(DdimTimes, SpreadOverTheScheduleFromItsEnd) {
-  EXPECT_THAT(ddim_times(5, 1000), testing::ElementsAre(999, 799, 599, 399, 199));
-  EXPECT_THAT(ddim_times(3, 10), testing::ElementsAre(9, 6, 3));
-  EXPECT_THAT(ddim_times(1, 1000), testing::ElementsAre(999));
+  EXPECT_THAT(ddim_times(5, 1000), ElementsAre(999, 799, 599, 399, 199));
+  EXPECT_THAT(ddim_times(3, 10), ElementsAre(9, 6, 3));
+  EXPECT_THAT(ddim_times(1, 1000), ElementsAre(999));
   EXPECT_EQ(ddim_times(1000, 1000).back(), 0);
   EXPECT_THROW(ddim_times(0, 1000), Error);
   EXPECT_THROW(ddim_times(1001, 1000), Error);
 }
 
-/// With a network that always knows x0, DDIM walks the straight line x_t = √ᾱ x0 + √(1 − ᾱ) ε of one fixed ε, whatever
-/// the scale of the noise it started from.
-TEST(SampleDdim, FollowsTheForwardProcessOfAPerfectDenoiser) {
-  const auto backend = make_onednn_backend({});
-  const NoiseSchedule schedule({});
-  const HostTensor x0 = HostTensor::of({1, 1, 2}, {1.5f, -0.5f});
-  const HostTensor noise = HostTensor::of({1, 1, 2}, {0.7f, 1.9f});
-  const double first = schedule.noise(999);
-  std::size_t calls = 0;
-  const Value result = sample_ddim(
-      *backend, schedule, 6, backend->upload(noise),
-      [&](const Value&, const Value&, std::int64_t) { return backend->upload(x0); },
-      [&](std::size_t call, std::int64_t t, const Value& x_t, const Value&) {
-        EXPECT_EQ(call, calls++);
-        const HostTensor x = backend->download(x_t);
-        for (std::size_t i = 0; i < 2; ++i) {
-          // The noise that x_T holds beside its share of x0.
-          const double epsilon = (noise.values<float>()[i] - schedule.signal(999) * x0.values<float>()[i]) / first;
-          EXPECT_NEAR(x.values<float>()[i], schedule.signal(t) * x0.values<float>()[i] + schedule.noise(t) * epsilon,
-                      1e-5);
-        }
-      });
-  EXPECT_EQ(calls, 6u);
-  EXPECT_EQ(backend->download(result).values<float>()[0], 1.5f);
+TEST(StrideTimes, CountDownWhileAboveZero) {
+  EXPECT_THAT(stride_times(5, 1000), ElementsAre(999, 799, 599, 399, 199));
+  EXPECT_EQ(stride_times(34, 1000).size(), 34u);
+  EXPECT_EQ(stride_times(34, 1000).back(), 9);
+  EXPECT_EQ(stride_times(30, 1000)[1], 999 - 34);
+  EXPECT_THAT(stride_times(1, 1000), ElementsAre(999));
+  EXPECT_EQ(stride_times(700, 1000).size(), 500u);  // a stride of 2
+  EXPECT_THROW(stride_times(0, 1000), Error);
+  EXPECT_THAT(times_of_stride(300, 1000), ElementsAre(999, 699, 399, 99));
+  EXPECT_THAT(times_of_stride(333, 1000), ElementsAre(999, 666, 333));
+  EXPECT_THROW(times_of_stride(0, 1000), Error);
 }
 
-TEST(SampleDdim, FeedsEveryEstimateToTheNextCallAndZeroToTheFirst) {
-  const auto backend = make_onednn_backend({});
+/// Noise that tells where it came from: `start` at first, 10, 11, … for the steps, 100 for Back&Refine.
+class CountedNoise final : public NoiseSource {
+ public:
+  CountedNoise(Backend& backend, Shape shape, std::vector<float> start)
+      : backend_(backend), shape_(std::move(shape)), start_(std::move(start)) {}
+  Value initial() override { return backend_.upload(HostTensor::of(shape_, start_)); }
+  Value step(std::int64_t draw) override {
+    draws.push_back(draw);
+    return filled(10.0f + static_cast<float>(draw));
+  }
+  Value restart() override { return filled(100.0f); }
+
+  std::vector<std::int64_t> draws;
+
+ private:
+  Value filled(float value) {
+    return backend_.upload(HostTensor::of(shape_, std::vector<float>(start_.size(), value)));
+  }
+  Backend& backend_;
+  Shape shape_;
+  std::vector<float> start_;
+};
+
+/// One caption of four positions and one feature, and a network that finds the positions' numbers 0, 1, 2, 3.
+class SamplerTest : public testing::Test {
+ protected:
+  SamplingTask task() {
+    return {.denoise =
+                [this](const Value&, const Value&, std::int64_t t) {
+                  told_.push_back(t);
+                  return backend_->upload(x0_);
+                },
+            .noise = &noise_,
+            .confidence =
+                [](const Value&) {
+                  return HostTensor::of({1, 4}, {0.9f, 0.2f, 0.8f, 0.1f});
+                },
+            .known = {},
+            .observe =
+                [this](const SamplerCall& call) {
+                  EXPECT_EQ(call.call, levels_.size());
+                  levels_.push_back(call.t);
+                  inputs_.push_back(values(call.x_t));
+                  if (call.kept) kept_at_ = call.call;
+                }};
+  }
+  std::vector<float> values(const Value& value) {
+    const HostTensor tensor = backend_->download(value);
+    return {tensor.values<float>().begin(), tensor.values<float>().end()};
+  }
+  std::vector<float> run(const SamplerConfig& config, std::span<const std::int64_t> times, const SamplingTask& task) {
+    return values(sample(*backend_, schedule_, config, times, task));
+  }
+
+  std::unique_ptr<Backend> backend_ = make_onednn_backend({});
+  NoiseSchedule schedule_{{}};
+  HostTensor x0_ = HostTensor::of({1, 4, 1}, {0.0f, 1.0f, 2.0f, 3.0f});
+  CountedNoise noise_{*backend_, {1, 4, 1}, {0.5f, -1.5f, 0.25f, 2.0f}};
+  std::vector<std::int64_t> told_, levels_;
+  std::vector<std::vector<float>> inputs_;
+  std::optional<std::size_t> kept_at_;
+};
+
+/// With a network that always knows x0, DDIM walks the straight line x_t = √ᾱ x0 + √(1 − ᾱ) ε of one fixed ε, whatever
+/// the scale of the noise it started from.
+TEST_F(SamplerTest, DdimFollowsTheForwardProcessOfAPerfectDenoiser) {
+  EXPECT_THAT(run({}, ddim_times(6, 1000), task()), ElementsAre(0.0f, 1.0f, 2.0f, 3.0f));
+  ASSERT_EQ(inputs_.size(), 6u);
+  for (std::size_t call = 0; call < 6; ++call) {
+    for (std::size_t i = 0; i < 4; ++i) {
+      const double x0 = static_cast<double>(i);
+      const double epsilon = (inputs_[0][i] - schedule_.signal(999) * x0) / schedule_.noise(999);
+      EXPECT_NEAR(inputs_[call][i], schedule_.signal(levels_[call]) * x0 + schedule_.noise(levels_[call]) * epsilon,
+                  1e-5);
+    }
+  }
+  EXPECT_TRUE(noise_.draws.empty());
+}
+
+TEST_F(SamplerTest, DdimWithEtaOneIsAncestral) {
+  const std::vector<std::int64_t> times{900, 400};
+  run({.eta = 1.0}, times, task());
+  const double a = schedule_.alpha_bar(900), b = schedule_.alpha_bar(400);
+  const double nu = std::sqrt((1.0 - b) / (1.0 - a)) * std::sqrt(1.0 - a / b);
+  for (std::size_t i = 0; i < 4; ++i) {
+    const double x0 = static_cast<double>(i);
+    const double epsilon = (inputs_[0][i] - std::sqrt(a) * x0) / std::sqrt(1.0 - a);
+    EXPECT_NEAR(inputs_[1][i], std::sqrt(b) * x0 + std::sqrt(1.0 - b - nu * nu) * epsilon + nu * 10.0, 1e-5);
+  }
+}
+
+TEST_F(SamplerTest, RenoisingForgetsTheNoiseBeforeAndShiftsTheToldTime) {
+  const std::vector<std::int64_t> times{999, 699, 399};
+  run({.kind = SamplerKind::renoise, .time_shift = 5}, times, task());
+  EXPECT_THAT(told_, ElementsAre(999, 704, 404));
+  EXPECT_EQ(levels_, times);
+  EXPECT_THAT(noise_.draws, ElementsAre(0, 1));
+  EXPECT_NEAR(inputs_[1][2], schedule_.signal(699) * 2.0 + schedule_.noise(699) * 10.0, 1e-5);
+  EXPECT_NEAR(inputs_[2][2], schedule_.signal(399) * 2.0 + schedule_.noise(399) * 11.0, 1e-5);
+}
+
+TEST_F(SamplerTest, SecondOrderFollowsAPerfectDenoiserToo) {
+  for (const std::int64_t steps : {5, 20}) {
+    inputs_.clear();
+    levels_.clear();
+    EXPECT_THAT(run({.kind = SamplerKind::dpm_solver}, ddim_times(steps, 1000), task()),
+                ElementsAre(0.0f, 1.0f, 2.0f, 3.0f));
+    for (std::size_t call = 0; call < inputs_.size(); ++call) {
+      const double epsilon = (inputs_[0][3] - schedule_.signal(999) * 3.0) / schedule_.noise(999);
+      EXPECT_NEAR(inputs_[call][3], schedule_.signal(levels_[call]) * 3.0 + schedule_.noise(levels_[call]) * epsilon,
+                  1e-4);
+    }
+  }
+}
+
+TEST_F(SamplerTest, FeedsEveryEstimateToTheNextCallAndZeroToTheFirst) {
   float expected = 0.0f;
-  sample_ddim(*backend, NoiseSchedule({}), 4, backend->upload(HostTensor(DType::f32, {1, 1, 1})),
-              [&](const Value&, const Value& self_condition, std::int64_t) {
-                EXPECT_EQ(backend->download(self_condition).values<float>()[0], expected);
-                expected += 1.0f;
-                return backend->upload(HostTensor::of({1, 1, 1}, {expected}));
-              });
+  SamplingTask counting = task();
+  counting.denoise = [&](const Value&, const Value& self_condition, std::int64_t) {
+    EXPECT_EQ(values(self_condition), std::vector<float>(4, expected));
+    expected += 1.0f;
+    return backend_->upload(HostTensor::of({1, 4, 1}, std::vector<float>(4, expected)));
+  };
+  run({}, ddim_times(4, 1000), counting);
   EXPECT_EQ(expected, 4.0f);
+}
+
+TEST_F(SamplerTest, BackAndRefineStartsAgainOnceWithTheCertainWordsClean) {
+  run({.back_and_refine = BackAndRefine{}}, ddim_times(5, 1000), task());
+  EXPECT_THAT(levels_, ElementsAre(999, 799, 599, 399, 999, 799, 599, 399, 199));
+  EXPECT_EQ(kept_at_, 3u);
+  EXPECT_THAT(inputs_[4], ElementsAre(0.0f, 100.0f, 2.0f, 100.0f));
+}
+
+TEST_F(SamplerTest, BackAndRefineAsReleasedNoisesTheKeptWordsAndSkipsTheTop) {
+  const BackAndRefine back{.time = 0.5995, .not_below = 0.3, .share = 0.25, .noisy = true};
+  run({.kind = SamplerKind::renoise, .back_and_refine = back}, times_of_stride(200, 1000), task());
+  EXPECT_THAT(levels_, ElementsAre(999, 799, 599, 799, 599, 399, 199));
+  EXPECT_EQ(kept_at_, 2u);
+  const double signal = schedule_.signal(399), noise = schedule_.noise(399);
+  for (const std::size_t i : {0u, 1u, 2u})
+    EXPECT_NEAR(inputs_[3][i], signal * static_cast<double>(i) + noise * 12.0, 1e-5);
+  EXPECT_EQ(inputs_[3][3], 100.0f);
+  EXPECT_THAT(noise_.draws, ElementsAre(0, 1, 2, 3, 4, 5));
+}
+
+TEST_F(SamplerTest, KnownPositionsStayWhatTheyAre) {
+  SamplingTask filling = task();
+  filling.known = KnownPositions{backend_->upload(HostTensor::of({1, 4, 1}, {1.0f, 0.0f, 0.0f, 1.0f})),
+                                 backend_->upload(HostTensor::of({1, 4, 1}, {7.0f, 7.0f, 7.0f, 8.0f}))};
+  EXPECT_THAT(run({}, ddim_times(5, 1000), filling), ElementsAre(7.0f, 1.0f, 2.0f, 8.0f));
+  for (const std::vector<float>& x : inputs_) {
+    EXPECT_EQ(x[0], 7.0f);
+    EXPECT_EQ(x[3], 8.0f);
+    EXPECT_NE(x[1], 7.0f);
+  }
+}
+
+TEST(SamplerKind, HasNames) {
+  for (const SamplerKind kind : {SamplerKind::ddim, SamplerKind::renoise, SamplerKind::dpm_solver})
+    EXPECT_EQ(sampler_kind(name_of(kind)), kind);
+  EXPECT_THROW(sampler_kind("euler"), Error);
 }
 
 }  // namespace

@@ -1,14 +1,14 @@
 #include "tests/support/tiny_model.h"
 
 #include "capdiff/base/files.h"
-#include "tests/support/ladic_golden.h"
+#include "capdiff/evaluation/ladic_golden.h"
 
 namespace capdiff::test {
 
 void write_tiny_model(const std::filesystem::path& folder) {
   const std::filesystem::path source = std::filesystem::path(CAPDIFF_SOURCE_DIR) / "tests/data/ladic_tiny";
   const LadicGolden golden(source);
-  const LadicConfig config = golden.paper_config();
+  const LadicConfig config = golden.config(Profile::paper);
   std::filesystem::create_directories(folder);
   for (const char* name : {"model.safetensors", "vocab.txt"})
     std::filesystem::copy_file(source / name, folder / name, std::filesystem::copy_options::overwrite_existing);

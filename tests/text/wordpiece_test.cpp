@@ -72,6 +72,11 @@ TEST(WordPiece, SpecialTokensAreRecognisedAnywhereInCapitals) {
   EXPECT_THAT(tokenizer.tokenize("[mask]"), ElementsAre("[UNK]", "[UNK]", "[UNK]"));
 }
 
+TEST(WordPiece, SpecialTokensCanBeTakenLiterally) {
+  const auto tokenizer = tiny_tokenizer();
+  EXPECT_THAT(tokenizer.tokenize_literally("a [PAD] fish"), ElementsAre("a", "[UNK]", "[UNK]", "[UNK]", "fish"));
+}
+
 TEST(WordPiece, EncodesToExactlyTheLength) {
   const auto tokenizer = tiny_tokenizer();
   const auto padded = tokenizer.encode("a fish", 6);

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/support/ladic_golden.h"
+#include "capdiff/evaluation/ladic_golden.h"
 
 namespace capdiff::test {
 namespace {
@@ -13,9 +13,9 @@ class LadicObjectiveTest : public testing::Test {
   LadicObjectiveTest()
       : golden_(std::filesystem::path(CAPDIFF_SOURCE_DIR) / "tests/data/ladic_tiny"),
         tokenizer_(Vocabulary::load(golden_.folder() / "vocab.txt")),
-        captions_(tokenizer_, golden_.paper_config().length),
+        captions_(tokenizer_, golden_.config(Profile::paper).length),
         photos_(std::vector{golden_.folder() / "image.png", golden_.folder() / "image_b.png"}, 0, 1),
-        model_(golden_.paper_model(*backend_)) {
+        model_(golden_.model(*backend_, Profile::paper)) {
     for (const char* caption :
          {"a man riding a horse", "a man on a beach", "two dogs", "a white cat and a plate", "a red cat", "the beach"})
       captions_.add(caption);

@@ -4,9 +4,9 @@
 
 #include <cmath>
 
+#include "capdiff/evaluation/ladic_golden.h"
 #include "capdiff/training/latent_statistics.h"
 #include "capdiff/training/optimizer.h"
-#include "tests/support/ladic_golden.h"
 
 namespace capdiff::test {
 namespace {
@@ -16,7 +16,7 @@ class LanguageModelTest : public testing::Test {
   LanguageModelTest()
       : golden_(std::filesystem::path(CAPDIFF_SOURCE_DIR) / "tests/data/ladic_tiny"),
         tokenizer_(Vocabulary::load(golden_.folder() / "vocab.txt")),
-        captions_(tokenizer_, golden_.paper_config().length) {
+        captions_(tokenizer_, golden_.config(Profile::paper).length) {
     for (const char* caption : {"a man riding a horse", "two dogs playing", "a white cat and a plate"})
       captions_.add(caption);
   }
@@ -31,7 +31,7 @@ TEST_F(LanguageModelTest, LearnsThreeCaptionsByHeart) {
   ParameterStore parameters;
   parameters.initialise_missing(1);
   backend_->set_trainable([](const std::string&) { return true; });
-  LanguageModelObjective objective(*backend_, parameters, golden_.paper_config().text, captions_,
+  LanguageModelObjective objective(*backend_, parameters, golden_.config(Profile::paper).text, captions_,
                                    tokenizer_.vocabulary(), 0.3, 9);
   AdamW optimizer(backend_->trainable_parameters(), {});
   double first = 0.0, last = 0.0;
@@ -56,15 +56,15 @@ TEST_F(LanguageModelTest, CaptionsWithoutWordsAreLeftOut) {
 
 TEST_F(LanguageModelTest, StatisticsNormaliseTheWordPositions) {
   const ParameterStore parameters = golden_.parameters();
-  const SplitBert text(*backend_, Scope(parameters), Scope(parameters) / "statistics", golden_.paper_config().text,
-                       golden_.ids());
+  const SplitBert text(*backend_, Scope(parameters), Scope(parameters) / "statistics",
+                       golden_.config(Profile::paper).text, golden_.ids());
   const torch::NoGradGuard values_only;
   const std::vector<std::int64_t> all{0, 1, 2};
   const LatentStatistics statistics = latent_statistics(*backend_, text, captions_, all);
   ParameterStore own = golden_.parameters();
   own.add("statistics.mean", statistics.mean);
   own.add("statistics.std", statistics.std);
-  const SplitBert normalised(*backend_, Scope(own), Scope(own) / "statistics", golden_.paper_config().text,
+  const SplitBert normalised(*backend_, Scope(own), Scope(own) / "statistics", golden_.config(Profile::paper).text,
                              golden_.ids());
   const TokenBatch batch = captions_.batch(all);
   const HostTensor x0 = backend_->download(normalised.encode(batch)), special = special_positions(batch);

@@ -5,6 +5,20 @@
 
 namespace capdiff {
 
+HostTensor caption_targets(const HostTensor& ids, SpecialTargets special, const SpecialIds& special_ids) {
+  if (special == SpecialTargets::tokens) return ids;
+  const auto [pad, cls, sep, dot] = special_ids;
+  HostTensor targets(DType::i64, ids.shape());
+  std::ranges::transform(ids.values<std::int64_t>(), targets.mutable_values<std::int64_t>().begin(),
+                         [=](std::int64_t id) { return id == pad || id == cls || id == sep ? dot : id; });
+  return targets;
+}
+
+bool learns(std::string_view parameter) {
+  return parameter.starts_with("diffuser.") || parameter.starts_with("time_layer_norm.") ||
+         parameter.starts_with("lm_head.");
+}
+
 LadicModel::LadicModel(Backend& backend, const ParameterStore& parameters, const LadicConfig& config,
                        const SpecialIds& ids, bool with_text_encoder)
     : backend_(&backend),
@@ -38,23 +52,26 @@ Value LadicModel::guided(const Value& x_t, const Value& self_condition, std::int
   return b.scale_add(static_cast<float>(1.0 + guidance), conditional, static_cast<float>(-guidance), unconditional);
 }
 
+Value LadicModel::noised(const Value& x0, const Value& noise, const HostTensor& t) const {
+  HostTensor signal(DType::f32, {t.numel(), 1, 1}), deviation(DType::f32, {t.numel(), 1, 1});
+  for (std::size_t row = 0; row < t.values<std::int64_t>().size(); ++row) {
+    const std::int64_t time = t.values<std::int64_t>()[row];
+    signal.mutable_values<float>()[row] = static_cast<float>(schedule_.signal(time));
+    deviation.mutable_values<float>()[row] = static_cast<float>(schedule_.training_noise(time));
+  }
+  Backend& b = *backend_;
+  return b.add(b.mul(x0, b.upload(signal)), b.mul(noise, b.upload(deviation)));
+}
+
 LadicModel::Losses LadicModel::losses(const Value& x0_predicted, const Value& x0, const HostTensor& ids) const {
   Backend& b = *backend_;
   Losses losses;
   losses.latent = config_.latent_loss == LatentLoss::mean_squared ? b.mean_squared_error(x0_predicted, x0)
                                                                   : b.mean_l2_distance(x0_predicted, x0);
-  losses.caption = b.cross_entropy(text_.logits(x0_predicted), b.upload(targets(ids)));
+  losses.caption =
+      b.cross_entropy(text_.logits(x0_predicted), b.upload(caption_targets(ids, config_.special_targets, ids_)));
   losses.total = b.scale_add(1.0f, losses.latent, static_cast<float>(config_.caption_loss_weight), losses.caption);
   return losses;
-}
-
-HostTensor LadicModel::targets(const HostTensor& ids) const {
-  if (config_.special_targets == SpecialTargets::tokens) return ids;
-  HostTensor targets(DType::i64, ids.shape());
-  std::ranges::transform(
-      ids.values<std::int64_t>(), targets.mutable_values<std::int64_t>().begin(),
-      [this](std::int64_t id) { return id == ids_.pad || id == ids_.cls || id == ids_.sep ? ids_.dot : id; });
-  return targets;
 }
 
 }  // namespace capdiff

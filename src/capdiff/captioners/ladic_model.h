@@ -7,6 +7,13 @@
 
 namespace capdiff {
 
+/// What the LM head should say where captions have `ids` i64 [B, L].
+HostTensor caption_targets(const HostTensor& ids, SpecialTargets special, const SpecialIds& special_ids);
+
+/// Whether LaDiC's training changes a parameter, by its name: the diffuser and the LM head learn, the frozen halves of
+/// BERT span the latent space (paper section 4.4).
+bool learns(std::string_view parameter);
+
 /// LaDiC's networks, assembled: image encoder, latent space of text and diffuser, and what training and sampling both
 /// do with them.
 class LadicModel {
@@ -31,6 +38,8 @@ class LadicModel {
   /// Without `null` there is no guidance. x_t and p [B, L, D], t shared by the batch.
   Value guided(const Value& x_t, const Value& self_condition, std::int64_t t, const Condition& image,
                const Condition* null, double guidance) const;
+  /// x_t = √ᾱ_t x0 + F √(1 − ᾱ_t) ε as training sees it; x0 and noise [B, L, D], t i64 [B].
+  Value noised(const Value& x0, const Value& noise, const HostTensor& t) const;
 
   struct Losses {
     Value latent, caption, total;  ///< scalars
@@ -39,9 +48,6 @@ class LadicModel {
   Losses losses(const Value& x0_predicted, const Value& x0, const HostTensor& ids) const;
 
  private:
-  /// What the LM head should say: `ids`, with dots for special tokens where the configuration has them.
-  HostTensor targets(const HostTensor& ids) const;
-
   Backend* backend_;
   LadicConfig config_;
   SpecialIds ids_;

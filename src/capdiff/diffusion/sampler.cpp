@@ -133,12 +133,16 @@ std::vector<std::int64_t> ddim_times(std::int64_t steps, std::int64_t time_steps
   return times;
 }
 
+std::vector<std::int64_t> times_of_stride(std::int64_t stride, std::int64_t time_steps) {
+  if (stride < 1) fail(ErrorCode::usage, "the stride must be at least 1, not {}", stride);
+  std::vector<std::int64_t> times;
+  for (std::int64_t t = time_steps - 1; t > 0; t -= stride) times.push_back(t);
+  return times;
+}
+
 std::vector<std::int64_t> stride_times(std::int64_t steps, std::int64_t time_steps) {
   check_steps(steps, time_steps);
-  const std::int64_t top = time_steps - 1, stride = (top + steps - 1) / steps;
-  std::vector<std::int64_t> times;
-  for (std::int64_t t = top; t > 0; t -= stride) times.push_back(t);
-  return times;
+  return times_of_stride((time_steps - 1 + steps - 1) / steps, time_steps);
 }
 
 Value sample(Backend& backend, const NoiseSchedule& schedule, const SamplerConfig& config,

@@ -71,8 +71,9 @@ struct SamplingTask {
 
 /// t_i = T − 1 − ⌊T i / n⌋ for i = 0 … n − 1.
 std::vector<std::int64_t> ddim_times(std::int64_t steps, std::int64_t time_steps);
-/// T − 1, T − 1 − s, … while above 0, with the stride s = ⌈(T − 1) / n⌉: the grid of the released code, which can make
-/// fewer calls than n.
+/// T − 1, T − 1 − s, … while above 0, for the stride s: the grid of the released code.
+std::vector<std::int64_t> times_of_stride(std::int64_t stride, std::int64_t time_steps);
+/// The same with the stride s = ⌈(T − 1) / n⌉, which can make fewer calls than n.
 std::vector<std::int64_t> stride_times(std::int64_t steps, std::int64_t time_steps);
 
 /// Walks from noise x_T to x̂0 over the noise levels `times`, from high to low; the result is the estimate of the last

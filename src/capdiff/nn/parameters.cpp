@@ -39,6 +39,12 @@ bool ParameterStore::contains(const std::string& name) const {
 }
 
 Parameter ParameterStore::get(const std::string& name, const Shape& shape, Init init) const {
+  Parameter parameter = find(name, shape, init);
+  used_.insert_or_assign(name, shape);
+  return parameter;
+}
+
+Parameter ParameterStore::find(const std::string& name, const Shape& shape, Init init) const {
   if (const auto found = tensors_.find(name); found != tensors_.end()) {
     if (found->second.shape() != shape)
       fail(ErrorCode::invalid_model, "tensor '{}' has the shape {}, expected {}", name,

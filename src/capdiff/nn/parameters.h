@@ -41,8 +41,12 @@ class ParameterStore {
   /// Throws `Error(invalid_model)` for a missing tensor, a wrong shape or a value that is not finite, naming file and
   /// tensor.
   Parameter get(const std::string& name, const Shape& shape, Init init) const;
+  /// What models have got so far, by name: the parameters that a file has to hold for them.
+  const std::map<std::string, Shape>& used() const { return used_; }
 
  private:
+  Parameter find(const std::string& name, const Shape& shape, Init init) const;
+
   struct Source {
     SafetensorsFile file;
     std::string prefix;
@@ -50,6 +54,7 @@ class ParameterStore {
   std::vector<Source> sources_;
   std::map<std::string, HostTensor> tensors_;
   std::optional<std::uint64_t> seed_;
+  mutable std::map<std::string, Shape> used_;
 };
 
 /// A position in the tree of names: `(scope / "attention" / "self").get("query.weight", …)`.

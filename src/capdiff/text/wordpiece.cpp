@@ -76,10 +76,20 @@ std::vector<std::int64_t> WordPieceTokenizer::tokenize_to_ids(std::string_view t
   return ids;
 }
 
+std::vector<std::string> WordPieceTokenizer::tokens_of(const std::vector<std::int64_t>& ids) const {
+  std::vector<std::string> tokens;
+  for (const auto id : ids) tokens.push_back(vocabulary_.token(id));
+  return tokens;
+}
+
 std::vector<std::string> WordPieceTokenizer::tokenize(std::string_view text) const {
-  std::vector<std::string> pieces;
-  for (const auto id : tokenize_to_ids(text)) pieces.push_back(vocabulary_.token(id));
-  return pieces;
+  return tokens_of(tokenize_to_ids(text));
+}
+
+std::vector<std::string> WordPieceTokenizer::tokenize_literally(std::string_view text) const {
+  std::vector<std::int64_t> ids;
+  append_plain_text(ids, text);
+  return tokens_of(ids);
 }
 
 EncodedText WordPieceTokenizer::encode(std::string_view text, std::int64_t length) const {

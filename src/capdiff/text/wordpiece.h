@@ -27,12 +27,15 @@ class WordPieceTokenizer {
   /// The pieces of `text`, without [CLS] and [SEP].
   std::vector<std::string> tokenize(std::string_view text) const;
   std::vector<std::int64_t> tokenize_to_ids(std::string_view text) const;
+  /// The same with special tokens taken for the text that they are written with.
+  std::vector<std::string> tokenize_literally(std::string_view text) const;
 
   /// [CLS] pieces [SEP], padded with [PAD] or with its last pieces cut off to exactly `length`, which must be at
   /// least 2.
   EncodedText encode(std::string_view text, std::int64_t length) const;
 
  private:
+  std::vector<std::string> tokens_of(const std::vector<std::int64_t>& ids) const;
   void append_plain_text(std::vector<std::int64_t>& ids, std::string_view text) const;
   void append_word(std::vector<std::int64_t>& ids, std::string_view word) const;
 

@@ -10,18 +10,6 @@
 namespace capdiff {
 namespace {
 
-/// P photos with C captions each, photo-major.
-struct LadicBatch final : Batch {
-  HostTensor pixels;                           ///< [P, 3, S, S], zero where the photo is dropped; empty without photos
-  TokenBatch captions;                         ///< [P · C, L]
-  HostTensor noise;                            ///< ε [P · C, L, D]
-  HostTensor time;                             ///< t i64 [P · C]
-  HostTensor signal, deviation;                ///< √ᾱ_t and F √(1 − ᾱ_t), [P · C, 1, 1]
-  std::vector<std::int64_t> self_conditioned;  ///< photos whose captions see a first estimate
-  std::vector<std::int64_t> others;
-  bool train_image_encoder = false;
-};
-
 RandomStream random_stream(std::uint64_t seed, RandomPurpose purpose, std::uint64_t draw) {
   return RandomStream(seed, static_cast<std::uint32_t>(purpose), draw);
 }
@@ -38,7 +26,68 @@ Value upload_indices(Backend& backend, const std::vector<std::int64_t>& indices)
   return backend.upload(HostTensor::of({static_cast<std::int64_t>(indices.size())}, indices));
 }
 
+/// What the rows of the batch look at; only the encoder's pass may have a history.
+Condition condition_of(TorchBackend& b, const LadicModel& model, const LadicBatch& batch) {
+  const LadicDenoiser& denoiser = model.denoiser();
+  if (batch.pixels.numel() == 0) {
+    const std::int64_t count = batch.time.numel() / batch.captions_per_photo;
+    const std::int64_t width = denoiser.config().encoder_width;
+    return denoiser.condition(
+        {b.upload(HostTensor(DType::f32, {count, 1, width})), b.upload(HostTensor(DType::f32, {count, width}))});
+  }
+  ImageTokens tokens;
+  {
+    std::optional<torch::NoGradGuard> frozen;
+    if (!batch.train_image_encoder) frozen.emplace();
+    tokens = model.image_encoder().encode(b.upload(batch.pixels));
+  }
+  return denoiser.condition(tokens);
+}
+
+/// First estimates for the rows of the self-conditioned photos, zero for the others: [P · C, L, D], without history.
+Value first_estimate(TorchBackend& b, const LadicModel& model, const LadicBatch& batch, const Value& x_t,
+                     const Value& t, const Condition& condition) {
+  const torch::NoGradGuard detached;
+  if (batch.self_conditioned.empty()) return b.upload(HostTensor(DType::f32, x_t.shape()));
+  const std::vector<std::int64_t> rows = rows_of(batch.self_conditioned, batch.captions_per_photo);
+  const std::vector<std::int64_t> zero_rows = rows_of(batch.others, batch.captions_per_photo);
+  const Value indices = upload_indices(b, rows);
+  const Value chosen_x_t = b.gather(x_t, indices);
+  const Condition chosen = condition.gather(b, upload_indices(b, batch.self_conditioned));
+  const Value nothing = b.upload(HostTensor(DType::f32, chosen_x_t.shape()));
+  const Value estimate = model.denoiser()(chosen_x_t, nothing, b.gather(t, indices),
+                                          std::array{ConditionedRows{static_cast<std::int64_t>(rows.size()), &chosen}});
+  if (zero_rows.empty()) return estimate;
+
+  // Estimates stand first and zeros behind them; row r of the batch is found at place[r].
+  std::vector<std::int64_t> place(rows.size() + zero_rows.size());
+  std::int64_t at = 0;
+  for (const std::int64_t row : rows) place[static_cast<std::size_t>(row)] = at++;
+  for (const std::int64_t row : zero_rows) place[static_cast<std::size_t>(row)] = at++;
+  const Value zeros =
+      b.upload(HostTensor(DType::f32, {static_cast<std::int64_t>(zero_rows.size()), x_t.shape()[1], x_t.shape()[2]}));
+  return b.gather(b.concat(std::array{estimate, zeros}, 0), upload_indices(b, place));
+}
+
 }  // namespace
+
+StepLosses ladic_losses(TorchBackend& b, const LadicModel& model, const LadicBatch& batch) {
+  Value x0;
+  {
+    const torch::NoGradGuard frozen;
+    x0 = model.text().encode(batch.captions);
+  }
+  const Value x_t = model.noised(x0, b.upload(batch.noise), batch.time);
+  const Value t = b.upload(batch.time);
+  const Condition condition = condition_of(b, model, batch);
+  const Value self_condition = first_estimate(b, model, batch, x_t, t, condition);
+  const Value predicted =
+      model.denoiser()(x_t, self_condition, t, std::array{ConditionedRows{batch.time.numel(), &condition}});
+  const LadicModel::Losses losses = model.losses(predicted, x0, batch.captions.ids);
+  return {TorchBackend::tensor(losses.total),
+          {{"latent_loss", TorchBackend::tensor(losses.latent).detach()},
+           {"caption_loss", TorchBackend::tensor(losses.caption).detach()}}};
+}
 
 LadicObjective::LadicObjective(TorchBackend& backend, const LadicModel& model, const Preprocessor& preprocessor,
                                const PhotoStore* photos, std::vector<CaptionedPhoto> items,
@@ -65,11 +114,10 @@ std::unique_ptr<Batch> LadicObjective::prepare(std::span<const Sample> samples) 
   const auto image_size = static_cast<std::size_t>(3 * side * side);
 
   auto batch = std::make_unique<LadicBatch>();
+  batch->captions_per_photo = options_.captions_per_photo;
   if (photos_) batch->pixels = HostTensor(DType::f32, {photos, 3, side, side});
   batch->noise = HostTensor(DType::f32, {rows, length, width});
   batch->time = HostTensor(DType::i64, {rows});
-  batch->signal = HostTensor(DType::f32, {rows, 1, 1});
-  batch->deviation = HostTensor(DType::f32, {rows, 1, 1});
   batch->train_image_encoder =
       options_.train_image_encoder && samples.front().draw >= options_.frozen_image_encoder_samples;
   std::vector<std::int64_t> captions;
@@ -97,81 +145,12 @@ std::unique_ptr<Batch> LadicObjective::prepare(std::span<const Sample> samples) 
       NoiseStream(options_.seed, sample.draw, static_cast<std::uint32_t>(c),
                   static_cast<std::uint32_t>(RandomPurpose::noise))
           .fill(batch->noise.mutable_values<float>().subspan(row * row_size, row_size));
-      const auto t = static_cast<std::int64_t>(time.below(static_cast<std::uint64_t>(model_->schedule().time_steps())));
-      batch->time.mutable_values<std::int64_t>()[row] = t;
-      batch->signal.mutable_values<float>()[row] = static_cast<float>(model_->schedule().signal(t));
-      batch->deviation.mutable_values<float>()[row] = static_cast<float>(model_->schedule().training_noise(t));
+      batch->time.mutable_values<std::int64_t>()[row] =
+          static_cast<std::int64_t>(time.below(static_cast<std::uint64_t>(model_->schedule().time_steps())));
     }
   }
   batch->captions = captions_->batch(captions);
   return batch;
-}
-
-StepLosses LadicObjective::losses(const Batch& prepared) {
-  const auto& batch = static_cast<const LadicBatch&>(prepared);
-  TorchBackend& b = *backend_;
-  const std::int64_t rows = batch.time.numel();
-
-  Value x0;
-  {
-    const torch::NoGradGuard frozen;
-    x0 = model_->text().encode(batch.captions);
-  }
-  const Value x_t = b.add(b.mul(x0, b.upload(batch.signal)), b.mul(b.upload(batch.noise), b.upload(batch.deviation)));
-  const Value t = b.upload(batch.time);
-  const Condition condition = this->condition(batch);
-  const Value self_condition = first_estimate(x_t, t, condition, batch.self_conditioned, batch.others);
-  const Value predicted = model_->denoiser()(x_t, self_condition, t, std::array{ConditionedRows{rows, &condition}});
-  const LadicModel::Losses losses = model_->losses(predicted, x0, batch.captions.ids);
-  return {TorchBackend::tensor(losses.total),
-          {{"latent_loss", TorchBackend::tensor(losses.latent).detach()},
-           {"caption_loss", TorchBackend::tensor(losses.caption).detach()}}};
-}
-
-Condition LadicObjective::condition(const Batch& prepared) const {
-  const auto& batch = static_cast<const LadicBatch&>(prepared);
-  TorchBackend& b = *backend_;
-  const LadicDenoiser& denoiser = model_->denoiser();
-  if (!photos_) {
-    const std::int64_t count = batch.time.numel() / options_.captions_per_photo;
-    const std::int64_t width = denoiser.config().encoder_width;
-    return denoiser.condition(
-        {b.upload(HostTensor(DType::f32, {count, 1, width})), b.upload(HostTensor(DType::f32, {count, width}))});
-  }
-  ImageTokens tokens;
-  {
-    std::optional<torch::NoGradGuard> frozen;
-    if (!batch.train_image_encoder) frozen.emplace();
-    tokens = model_->image_encoder().encode(b.upload(batch.pixels));
-  }
-  return denoiser.condition(tokens);
-}
-
-Value LadicObjective::first_estimate(const Value& x_t, const Value& t, const Condition& condition,
-                                     std::span<const std::int64_t> photos, std::span<const std::int64_t> others) const {
-  TorchBackend& b = *backend_;
-  const torch::NoGradGuard detached;
-  if (photos.empty()) return b.upload(HostTensor(DType::f32, x_t.shape()));
-  const std::vector<std::int64_t> rows = rows_of(photos, options_.captions_per_photo);
-  const std::vector<std::int64_t> zero_rows = rows_of(others, options_.captions_per_photo);
-  const Value indices = upload_indices(b, rows);
-  const Value chosen_x_t = b.gather(x_t, indices);
-  const Condition chosen =
-      condition.gather(b, upload_indices(b, std::vector<std::int64_t>(photos.begin(), photos.end())));
-  const Value nothing = b.upload(HostTensor(DType::f32, chosen_x_t.shape()));
-  const Value estimate =
-      model_->denoiser()(chosen_x_t, nothing, b.gather(t, indices),
-                         std::array{ConditionedRows{static_cast<std::int64_t>(rows.size()), &chosen}});
-  if (zero_rows.empty()) return estimate;
-
-  // Estimates stand first and zeros behind them; row r of the batch is found at place[r].
-  std::vector<std::int64_t> place(rows.size() + zero_rows.size());
-  std::int64_t at = 0;
-  for (const std::int64_t row : rows) place[static_cast<std::size_t>(row)] = at++;
-  for (const std::int64_t row : zero_rows) place[static_cast<std::size_t>(row)] = at++;
-  const Value zeros =
-      b.upload(HostTensor(DType::f32, {static_cast<std::int64_t>(zero_rows.size()), x_t.shape()[1], x_t.shape()[2]}));
-  return b.gather(b.concat(std::array{estimate, zeros}, 0), upload_indices(b, place));
 }
 
 }  // namespace capdiff

@@ -29,6 +29,21 @@ struct LadicTrainingOptions {
   std::uint64_t seed = 0;
 };
 
+/// What one step of training works on: P photos with C captions each, photo-major.
+struct LadicBatch final : Batch {
+  HostTensor pixels;                           ///< [P, 3, S, S], zero where the photo is dropped; empty without photos
+  std::int64_t captions_per_photo = 1;         ///< C
+  TokenBatch captions;                         ///< [P · C, L]
+  HostTensor noise;                            ///< ε [P · C, L, D]
+  HostTensor time;                             ///< t i64 [P · C]
+  std::vector<std::int64_t> self_conditioned;  ///< photos whose captions see a first estimate
+  std::vector<std::int64_t> others;
+  bool train_image_encoder = false;
+};
+
+/// The losses of a batch, with the history of everything that learns.
+StepLosses ladic_losses(TorchBackend& backend, const LadicModel& model, const LadicBatch& batch);
+
 /// LaDiC's training (paper section 4.4): x_t = √ᾱ x0 + F √(1 − ᾱ) ε with t uniform, x̂0 from the diffuser under dropped
 /// photos and self-conditioning, latent loss + λ caption loss. Which parameters learn is the backend's business.
 ///
@@ -43,15 +58,11 @@ class LadicObjective final : public Objective {
 
   std::int64_t size() const override { return static_cast<std::int64_t>(items_.size()); }
   std::unique_ptr<Batch> prepare(std::span<const Sample> samples) const override;
-  StepLosses losses(const Batch& batch) override;
+  StepLosses losses(const Batch& batch) override {
+    return ladic_losses(*backend_, *model_, static_cast<const LadicBatch&>(batch));
+  }
 
  private:
-  /// What the rows of the batch look at; only the encoder's pass may have a history.
-  Condition condition(const Batch& batch) const;
-  /// First estimates for the rows of the chosen photos, zero for the others: [P · C, L, D], without history.
-  Value first_estimate(const Value& x_t, const Value& t, const Condition& condition,
-                       std::span<const std::int64_t> photos, std::span<const std::int64_t> others) const;
-
   TorchBackend* backend_;
   const LadicModel* model_;
   Preprocessor preprocessor_;

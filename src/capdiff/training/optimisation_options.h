@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
+#include "capdiff/base/learning_rate.h"
 #include "capdiff/formats/json_reader.h"
-#include "capdiff/training/learning_rate.h"
 
 namespace capdiff {
 

@@ -28,12 +28,6 @@ std::vector<CaptionedPhoto> captioned_photos(const CaptionDataset& dataset, cons
   return items;
 }
 
-/// Whether a parameter is the diffuser's or the LM head's: what learns in both stages. The frozen halves of BERT span
-/// the latent space (paper section 4.4).
-bool is_of_diffuser(const std::string& name) {
-  return name.starts_with("diffuser.") || name.starts_with("time_layer_norm.") || name.starts_with("lm_head.");
-}
-
 /// The weights that earlier stages have left, and the seed for all others.
 ParameterStore trained_parameters(const RunContext& run, std::initializer_list<const char*> files) {
   ParameterStore parameters;
@@ -62,12 +56,12 @@ void run_text_diffusion_stage(RunContext& run) {
 
   const ParameterStore parameters = trained_parameters(run, {"text.safetensors"});
   const auto backend = run.make_backend();
-  backend->set_trainable(is_of_diffuser);
+  backend->set_trainable(learns);
   const LadicModel model(*backend, parameters, config, special_ids(tokenizer.vocabulary()), /*with_text_encoder=*/true);
   LadicObjective objective(*backend, model, recipe_preprocessor(config), nullptr, std::move(items), captions, options);
   train(objective, *backend, optimisation, run.trainer());
   std::map<std::string, HostTensor> weights = backend->state();
-  std::erase_if(weights, [](const auto& entry) { return !is_of_diffuser(entry.first); });
+  std::erase_if(weights, [](const auto& entry) { return !learns(entry.first); });
   write_safetensors(run.output("diffuser.safetensors"), weights);
 }
 
@@ -101,7 +95,7 @@ void run_ladic_stage(RunContext& run) {
   if (run.recipe().has("text_diffusion")) parameters.add(SafetensorsFile::open(run.file("diffuser.safetensors")));
   const auto backend = run.make_backend();
   backend->set_trainable([&options](const std::string& name) {
-    return is_of_diffuser(name) || (options.train_image_encoder && name.starts_with("visual_encoder."));
+    return learns(name) || (options.train_image_encoder && name.starts_with("visual_encoder."));
   });
   const LadicModel model(*backend, parameters, config, special_ids(tokenizer.vocabulary()), /*with_text_encoder=*/true);
   LadicObjective objective(*backend, model, preprocessor, &photos, std::move(items), captions, options);

@@ -1,4 +1,4 @@
-#include "capdiff/training/learning_rate.h"
+#include "capdiff/base/learning_rate.h"
 
 #include <algorithm>
 #include <cmath>

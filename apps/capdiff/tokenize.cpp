@@ -1,0 +1,69 @@
+#include <fmt/format.h>
+
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "apps/capdiff/command.h"
+#include "capdiff/base/error.h"
+#include "capdiff/formats/gzip_text.h"
+#include "capdiff/formats/json_reader.h"
+#include "capdiff/text/wordpiece.h"
+
+namespace capdiff::app {
+namespace {
+
+constexpr std::size_t kMaxVocabularyBytes = std::size_t{16} << 20;
+
+struct TokenizeOptions {
+  std::string vocabulary;
+  std::string type = "wordpiece";
+  std::optional<std::int64_t> length;
+};
+
+nlohmann::ordered_json tokenized(const WordPieceTokenizer& tokenizer, const std::string& text,
+                                 std::optional<std::int64_t> length) {
+  if (!length) return {{"tokens", tokenizer.tokenize(text)}, {"ids", tokenizer.tokenize_to_ids(text)}};
+  const EncodedText encoded = tokenizer.encode(text, *length);
+  std::vector<std::string> tokens;
+  for (const std::int64_t id : encoded.ids) tokens.push_back(tokenizer.vocabulary().token(id));
+  return {{"tokens", tokens}, {"ids", encoded.ids}, {"mask", encoded.attention_mask}};
+}
+
+int tokenize(const TokenizeOptions& options) {
+  if (options.type != "wordpiece") {
+    fmt::print(stderr, "capdiff: 'tokenize --type {}' is not there yet\n", options.type);
+    return kUsage;
+  }
+  if (options.vocabulary.empty()) fail(ErrorCode::usage, "--vocab is required for --type wordpiece");
+  const WordPieceTokenizer tokenizer(
+      Vocabulary::parse(read_gzip_text(options.vocabulary, kMaxVocabularyBytes), options.vocabulary));
+  std::string line;
+  for (std::size_t number = 1; std::getline(std::cin, line); ++number) {
+    const std::string source = fmt::format("standard input, line {}", number);
+    const nlohmann::json text = parse_json(line, source);
+    if (!text.is_string()) fail(ErrorCode::invalid_input, "{}: a JSON string is expected", source);
+    fmt::print("{}\n", tokenized(tokenizer, text.get<std::string>(), options.length).dump());
+  }
+  return kDone;
+}
+
+}  // namespace
+
+void add_tokenize(CLI::App& app, Action& action) {
+  CLI::App* command =
+      app.add_subcommand("tokenize", "Cut text into tokens: a JSON string a line in, a JSON object a line out");
+  auto options = std::make_shared<TokenizeOptions>();
+  command->add_option("--vocab", options->vocabulary, "Vocabulary, plain or compressed with gzip")->type_name("FILE");
+  command->add_option("--type", options->type, "Tokeniser")
+      ->check(CLI::IsMember({"wordpiece", "clip-bpe", "ptb"}))
+      ->capture_default_str();
+  command
+      ->add_option("--length", options->length,
+                   "Add special tokens, and truncate or pad to so many tokens; adds \"mask\" to the output")
+      ->check(CLI::Range(2, 1'000'000))
+      ->type_name("N");
+  add_configuration(*command, action, [options] { return tokenize(*options); });
+}
+
+}  // namespace capdiff::app

@@ -1,0 +1,40 @@
+#include "capdiff/evaluation/verify.h"
+
+#include <fmt/ranges.h>
+
+#include <nlohmann/json.hpp>
+
+#include "capdiff/base/error.h"
+#include "capdiff/evaluation/verify_kinds.h"
+#include "capdiff/formats/json_reader.h"
+
+namespace capdiff {
+namespace {
+
+namespace fs = std::filesystem;
+
+GoldenReport verify_kind(const std::string& kind, const fs::path& folder, Backend& backend,
+                         const VerifyOptions& options) {
+  if (kind == "ladic") return verify_ladic(folder, backend, options.gradients);
+  if (kind == "dpm-solver") return verify_dpm_solver(folder, backend);
+  fail(ErrorCode::unsupported, "{}: goldens of the kind '{}' are not verified; known: ladic, dpm-solver",
+       (folder / "golden.json").string(), kind);
+}
+
+}  // namespace
+
+GoldenReport verify(const fs::path& folder, Backend& backend, const VerifyOptions& options) {
+  if (!fs::is_directory(folder)) fail(ErrorCode::not_found, "{}: no such folder", folder.string());
+  try {
+    if (const fs::path golden = folder / "golden.json"; fs::exists(golden))
+      return verify_kind(JsonReader::open(golden).get_string("kind"), folder, backend, options);
+    if (has_tokenizer_goldens(folder)) return verify_tokenizer(folder, options.vocabulary);
+  } catch (const nlohmann::json::exception& error) {
+    fail(ErrorCode::invalid_input, "{}: a file does not have the layout of its kind ({})", folder.string(),
+         error.what());
+  }
+  fail(ErrorCode::invalid_input, "{}: neither golden.json nor one of {} is here", folder.string(),
+       fmt::join(kTokenizerGoldens, ", "));
+}
+
+}  // namespace capdiff

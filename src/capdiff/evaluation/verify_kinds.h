@@ -1,0 +1,22 @@
+#pragma once
+
+#include <array>
+#include <filesystem>
+#include <optional>
+#include <string_view>
+
+#include "capdiff/evaluation/verify.h"
+
+/// The verifications behind `verify`, one for every kind of folder.
+namespace capdiff {
+
+GoldenReport verify_ladic(const std::filesystem::path& folder, Backend& backend, GradientCheck* gradients);
+GoldenReport verify_dpm_solver(const std::filesystem::path& folder, Backend& backend);
+
+/// Files of the tokeniser's goldens; a folder may have some of them.
+inline constexpr std::array<std::string_view, 3> kTokenizerGoldens{"wordpiece.json", "cleaning.json", "decode.json"};
+bool has_tokenizer_goldens(const std::filesystem::path& folder);
+GoldenReport verify_tokenizer(const std::filesystem::path& folder,
+                              const std::optional<std::filesystem::path>& vocabulary);
+
+}  // namespace capdiff

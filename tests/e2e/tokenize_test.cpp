@@ -1,0 +1,64 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/command.h"
+#include "tests/support/temporary_folder.h"
+
+namespace capdiff::test {
+namespace {
+
+using testing::HasSubstr;
+
+class TokenizeCommand : public testing::Test {
+ protected:
+  CommandResult tokenize(const std::string& input, std::vector<std::string> options = {}) const {
+    options.insert(options.begin(), {"tokenize", "--vocab", vocabulary_});
+    return run_capdiff(options, input);
+  }
+
+  TemporaryFolder folder_;
+  std::string vocabulary_ =
+      folder_.write("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n.\na\nsword\n##fish\ncafe\n").string();
+};
+
+TEST_F(TokenizeCommand, WritesALineForEveryLine) {
+  const CommandResult result = tokenize("\"A swordfish.\"\n\"\"\n\"caf\\u00e9 [MASK]\"");
+  EXPECT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_EQ(result.output,
+            "{\"tokens\":[\"a\",\"sword\",\"##fish\",\".\"],\"ids\":[6,7,8,5]}\n"
+            "{\"tokens\":[],\"ids\":[]}\n"
+            "{\"tokens\":[\"cafe\",\"[MASK]\"],\"ids\":[9,4]}\n");
+  EXPECT_EQ(tokenize("").output, "");
+}
+
+TEST_F(TokenizeCommand, FillsAndCutsToALength) {
+  const CommandResult result = tokenize("\"a swordfish.\"\n\"a\"\n", {"--length", "4"});
+  EXPECT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_EQ(result.output,
+            "{\"tokens\":[\"[CLS]\",\"a\",\"sword\",\"[SEP]\"],\"ids\":[2,6,7,3],\"mask\":[1,1,1,1]}\n"
+            "{\"tokens\":[\"[CLS]\",\"a\",\"[SEP]\",\"[PAD]\"],\"ids\":[2,6,3,0],\"mask\":[1,1,1,0]}\n");
+}
+
+TEST_F(TokenizeCommand, NamesTheLineThatIsWrong) {
+  for (const char* line : {"", "a", "{}", "7", "\"a", "\"\xFF\""}) {
+    const CommandResult result = tokenize(std::string("\"a\"\n") + line + "\n");
+    EXPECT_EQ(result.exit_code, 1) << line;
+    EXPECT_THAT(result.errors, HasSubstr("line 2")) << line;
+  }
+}
+
+TEST_F(TokenizeCommand, ExplainsWrongUsage) {
+  EXPECT_EQ(tokenize("", {"--length", "1"}).exit_code, 2);
+  EXPECT_EQ(tokenize("", {"--type", "words"}).exit_code, 2);
+  for (const char* later : {"clip-bpe", "ptb"}) {
+    const CommandResult result = tokenize("\"a\"\n", {"--type", later});
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_EQ(result.output, "");
+    EXPECT_THAT(result.errors, HasSubstr("not there yet"));
+  }
+  EXPECT_EQ(run_capdiff({"tokenize"}).exit_code, 2);
+  EXPECT_EQ(run_capdiff({"tokenize", "--vocab", "/nowhere.txt"}).exit_code, 1);
+}
+
+}  // namespace
+}  // namespace capdiff::test
