@@ -20,6 +20,7 @@ struct EvaluateOptions {
   std::string dataset;
   std::string images;
   std::string split = "test";
+  std::string tokenizer = "ptb";
   std::string output;
   std::int64_t limit = 0;
   bool json = false;
@@ -54,7 +55,7 @@ int evaluate(const EvaluateOptions& options) {
     progress.advance(end - begin);
   }
   if (!options.output.empty()) write_coco_results(options.output, results);
-  EvaluationReport report = score_captions(captions, LowerNoPunctuationTokenizer());
+  EvaluationReport report = score_captions(captions, *make_caption_tokenizer(options.tokenizer));
   report.signature += fmt::format(" | split {} | {} | {}", options.split, describe(model.generation),
                                   model.backend->options().compute == DType::bf16 ? "bf16" : "f32");
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -74,6 +75,13 @@ void add_evaluate(CLI::App& app, Action& action) {
   command->add_option("--images", options->images, "Folder of its pictures")->type_name("DIR");
   command->add_option("--split", options->split, "Which pictures")->capture_default_str();
   command->add_option("--limit", options->limit, "Only the first N pictures of the split (0: all)")
+      ->capture_default_str();
+  command
+      ->add_option(
+          "--tokenizer", options->tokenizer,
+          "Words that scores count: those of the coco-caption tools, lower case without punctuation, or as they "
+          "stand")
+      ->check(CLI::IsMember({"ptb", "lower-nopunct", "none"}))
       ->capture_default_str();
   command->add_option("-o,--output", options->output, "Write the captions as a COCO result file")->type_name("FILE");
   command->add_flag("--json", options->json, "Print the scores as one JSON object");

@@ -209,7 +209,7 @@ TEST_F(CommandLine, EvaluatesASplit) {
     EXPECT_TRUE(report.at("corpus").contains(metric));
   EXPECT_TRUE(report.at("per_image").contains("9"));
   EXPECT_EQ(report.at("images"), 2);
-  EXPECT_THAT(report.at("signature").get<std::string>(), HasSubstr("lower-nopunct"));
+  EXPECT_THAT(report.at("signature").get<std::string>(), HasSubstr("tokenizer ptb"));
   const nlohmann::json captions = nlohmann::json::parse(read_text_bytes(results));
   EXPECT_EQ(captions.size(), 2u);
   EXPECT_EQ(captions[0].at("image_id"), 3);

@@ -1,6 +1,7 @@
 #include "capdiff/metrics/caption_tokens.h"
 
 #include "capdiff/base/error.h"
+#include "capdiff/metrics/ptb_tokenizer.h"
 #include "capdiff/text/unicode.h"
 
 namespace capdiff {
@@ -35,6 +36,13 @@ std::vector<Tokens> LowerNoPunctuationTokenizer::tokenize(std::span<const std::s
     tokens.push_back(split_white_space(encode_utf8(text)));
   }
   return tokens;
+}
+
+std::unique_ptr<CaptionTokenizer> make_caption_tokenizer(std::string_view name) {
+  if (name == "ptb") return std::make_unique<PtbTokenizer>();
+  if (name == "lower-nopunct") return std::make_unique<LowerNoPunctuationTokenizer>();
+  if (name == "none") return std::make_unique<WhiteSpaceTokenizer>();
+  fail(ErrorCode::usage, "there is no tokeniser \"{}\"; there are ptb, lower-nopunct and none", name);
 }
 
 std::vector<ScoredImage> tokenize_images(std::span<const EvaluatedCaption> images, const CaptionTokenizer& tokenizer) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,6 +38,10 @@ class LowerNoPunctuationTokenizer final : public CaptionTokenizer {
   std::string signature() const override { return "lower-nopunct"; }
   std::vector<Tokens> tokenize(std::span<const std::string> captions) const override;
 };
+
+/// The tokeniser that signs itself `name`: "ptb" (ptb_tokenizer.h), "lower-nopunct" or "none". Throws Error(usage) for
+/// any other.
+std::unique_ptr<CaptionTokenizer> make_caption_tokenizer(std::string_view name);
 
 /// A candidate caption and its references as people write them.
 struct EvaluatedCaption {
