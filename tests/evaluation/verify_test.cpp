@@ -122,6 +122,15 @@ TEST(Verify, AMissingInputFailsItsPart) {
   EXPECT_FALSE(failed.contains("paper.ddim30.logits"));
 }
 
+TEST(Verify, AMissingTextFailsItsPart) {
+  const GoldenCopy copy("ladic_tiny");
+  copy.edit_json("golden.json", [](nlohmann::json& json) {
+    json.erase("sentence_bleu");
+    json.at("sample_released.s30").erase("captions_no_unique");
+  });
+  EXPECT_EQ(failures(verified(copy.path())), (std::set<std::string>{"json.sentence_bleu", "sample_released.s30"}));
+}
+
 TEST(Verify, AnInconsistentInputFails) {
   const GoldenCopy copy("ladic_tiny");
   copy.edit_tensors("golden.safetensors", [](auto& tensors) {

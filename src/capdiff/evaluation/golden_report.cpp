@@ -70,6 +70,8 @@ void GoldenReport::part(const std::string& name, const std::function<void()>& ru
     run();
   } catch (const Error& error) {
     fail_check(name, error.what());
+  } catch (const nlohmann::json::exception& error) {
+    fail_check(name, fmt::format("a golden JSON file does not have the layout of its kind ({})", error.what()));
   }
 }
 

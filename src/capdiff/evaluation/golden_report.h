@@ -30,7 +30,8 @@ struct GoldenReport {
 
   /// A failure that no numbers tell, under the golden's name.
   GoldenCheck& fail_check(std::string name, std::string note);
-  /// Runs a part of a verification. Where it throws `Error` it has failed under `name`; the other parts go on.
+  /// Runs a part of a verification. Where it throws `Error`, or JSON is not laid out as it expects, it has failed under
+  /// `name`; the other parts go on.
   void part(const std::string& name, const std::function<void()>& run);
   /// Compares what a golden JSON file states at `path` ("paper.ddim5.captions") with what was computed: texts and
   /// truth values exactly, numbers to within `tolerance`, arrays element by element.
