@@ -43,10 +43,10 @@ class Distillation : public testing::Test {
       Image image(32, 32);
       for (std::size_t i = 0; i < image.rgb.size(); ++i)
         image.rgb[i] = static_cast<std::uint8_t>((i * static_cast<std::size_t>(3 + 4 * k) + (i / 96) * 11) % 256);
-      const Bytes png = encode_png(image);
-      paths_.push_back(folder_.path() / (std::to_string(k) + ".png"));
+      const Bytes jpeg = encode_jpeg(image);
+      paths_.push_back(folder_.path() / (std::to_string(k) + ".jpg"));
       std::ofstream(paths_.back(), std::ios::binary)
-          .write(reinterpret_cast<const char*>(png.data()), static_cast<std::streamsize>(png.size()));
+          .write(reinterpret_cast<const char*>(jpeg.data()), static_cast<std::streamsize>(jpeg.size()));
     }
     photos_.emplace(paths_, 0, 1);
     teacher_.emplace(*backend_, folder_.path() / "tiny.json");

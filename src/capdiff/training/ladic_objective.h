@@ -25,7 +25,7 @@ struct LadicTrainingOptions {
   /// Samples of the run during which the image encoder stays as it is even so: until the diffuser has learnt something,
   /// its gradients would only spoil what the encoder knows.
   std::uint64_t frozen_image_encoder_samples = 0;
-  AugmentOptions augment;
+  AugmentOptions augment = {};
   std::uint64_t seed = 0;
 };
 
