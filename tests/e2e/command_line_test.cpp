@@ -238,7 +238,7 @@ TEST_F(CommandLine, ShowsHowACaptionCameAbout) {
   const CommandResult traced = caption({kScene.string(), "--back-refine", "--trace", "--reference", "two dogs"});
   ASSERT_EQ(traced.exit_code, 0) << traced.errors;
   EXPECT_THAT(traced.output, testing::EndsWith(plain.output));
-  EXPECT_EQ(std::ranges::count(traced.output, '\n'), 1 + 8);  // 5 steps, 3 of them before it goes back
+  EXPECT_EQ(std::ranges::count(traced.output, '\n'), 1 + 9);  // 5 steps, 4 of them before it goes back
   EXPECT_THAT(traced.output, HasSubstr("mse="));
   const fs::path drawing = folder_.path() / "trace.svg";
   EXPECT_EQ(caption({kScene.string(), "--trace-svg", drawing.string()}).exit_code, 0);
