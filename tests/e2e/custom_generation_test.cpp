@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "capdiff/base/error.h"
 #include "capdiff/base/philox.h"
 #include "capdiff/captioners/captioner.h"
 #include "capdiff/formats/karpathy.h"
@@ -14,7 +15,7 @@ namespace {
 
 constexpr std::size_t kFills = 500, kLengths = 200;
 constexpr std::int64_t kWords = 8;
-constexpr std::size_t kLongest = 12;  // words of a caption that certainly fit the model
+constexpr std::size_t kLongest = 12;  // words of a caption that is likely to fit the model
 
 /// The shipped model and the photos that it has never seen.
 class CustomGeneration : public testing::Test {
@@ -62,7 +63,14 @@ TEST_F(CustomGeneration, FillsKeepTheGivenWordsInOrder) {
     if (words.size() > kLongest) continue;
     std::vector<bool> given;
     const std::string sentence = blanked(words, i, given);
-    const Caption caption = captioner_->fill(photo(i), parse_caption_template(sentence), options_);
+    Caption caption;
+    try {
+      caption = captioner_->fill(photo(i), parse_caption_template(sentence), options_);
+    } catch (const Error& error) {
+      // Rare words are many pieces: such a sentence is too long, and another one takes its place.
+      ASSERT_EQ(error.code(), ErrorCode::usage) << error.what();
+      continue;
+    }
     const std::vector<std::string> result = split_white_space(caption.text);
     ASSERT_EQ(result.size(), words.size()) << sentence << " -> " << caption.text;
     for (std::size_t w = 0; w < words.size(); ++w) {
