@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <random>
 
 #include "tests/image/pictures.h"
+#include "tests/support/temporary_folder.h"
 
 namespace capdiff {
 namespace {
@@ -161,17 +161,11 @@ TEST(Decode, SaysWhatAFileIsInstead) {
 
 class ReadImage : public testing::Test {
  protected:
-  ReadImage() { std::filesystem::create_directories(folder_); }
-  ~ReadImage() override { std::filesystem::remove_all(folder_); }
-
   std::filesystem::path write(const char* name, const Bytes& content) const {
-    const std::filesystem::path path = folder_ / name;
-    std::ofstream(path, std::ios::binary)
-        .write(reinterpret_cast<const char*>(content.data()), static_cast<std::streamsize>(content.size()));
-    return path;
+    return folder_.write(name, {reinterpret_cast<const char*>(content.data()), content.size()});
   }
 
-  const std::filesystem::path folder_ = std::filesystem::path(testing::TempDir()) / "capdiff-read-image";
+  const test::TemporaryFolder folder_;
 };
 
 TEST_F(ReadImage, DecodesAFile) {
@@ -180,9 +174,10 @@ TEST_F(ReadImage, DecodesAFile) {
 }
 
 TEST_F(ReadImage, NamesWhatCannotBeRead) {
-  const auto path = folder_ / "absent.jpg";
+  const auto path = folder_.path() / "absent.jpg";
   EXPECT_THAT(test::error_of(ErrorCode::not_found, [&] { read_image(path); }), HasSubstr(path.string()));
-  EXPECT_THAT(test::error_of(ErrorCode::invalid_input, [&] { read_image(folder_); }), HasSubstr(folder_.string()));
+  EXPECT_THAT(test::error_of(ErrorCode::invalid_input, [&] { read_image(folder_.path()); }),
+              HasSubstr(folder_.path().string()));
   const auto empty = write("empty.jpg", {});
   EXPECT_EQ(test::error_of(ErrorCode::invalid_input, [&] { read_image(empty); }),
             empty.string() + ": is empty, expected a JPEG or PNG image");

@@ -2,12 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <memory>
 
 #include "capdiff/base/error.h"
+#include "tests/support/temporary_folder.h"
 
 namespace capdiff {
 namespace {
@@ -66,7 +67,8 @@ TEST(Vocabulary, CopiesDoNotShareTheirIndex) {
 }
 
 TEST(Vocabulary, SavesWhatItLoads) {
-  const auto path = std::filesystem::temp_directory_path() / ("capdiff-vocabulary-" + std::to_string(getpid()));
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() / "vocab.txt";
   const auto vocabulary = Vocabulary::parse(std::string(kSpecial) + "café\n##s\n", "v");
   vocabulary.save(path);
   EXPECT_EQ(Vocabulary::load(path).tokens(), vocabulary.tokens());
