@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "capdiff/text/unicode.h"
 
@@ -146,15 +145,12 @@ void split_contractions(std::u32string& text) {
       text, is_digit, U'\'', [](char32_t c) { return c == U's'; }, U" '");
 }
 
-std::vector<std::u32string_view> split(std::u32string_view text) {
-  std::vector<std::u32string_view> words;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t begin = at;
-    while (at < text.size() && !is_separator(text[at])) ++at;
-    if (at > begin) words.push_back(text.substr(begin, at - begin));
-    ++at;
-  }
-  return words;
+/// The word at or behind `at`, which moves to its end; empty where there is none.
+std::u32string_view next_word(std::u32string_view text, std::size_t& at) {
+  while (at < text.size() && is_separator(text[at])) ++at;
+  const std::size_t begin = at;
+  while (at < text.size() && !is_separator(text[at])) ++at;
+  return text.substr(begin, at - begin);
 }
 
 /// One plain space for every run of spaces. Controls at the ends go with the spaces there.
@@ -181,22 +177,26 @@ NonbreakingPrefixes parse_nonbreaking_prefixes(std::string_view text) {
   const std::u32string lines = decode_utf8(text);
   for (std::size_t at = 0; at < lines.size();) {
     const std::size_t end = std::min(lines.find_first_of(U"\r\n", at), lines.size());
-    const auto fields = split(std::u32string_view(lines).substr(at, end - at));
+    const std::u32string_view line = std::u32string_view(lines).substr(at, end - at);
     at = end + 1;
-    if (fields.empty() || fields[0].front() == U'#') continue;
-    const bool numeric = fields.size() > 1 && fields[1] == U"#NUMERIC_ONLY#";
-    prefixes[std::u32string(fields[0])] = numeric ? NonbreakingPrefix::before_number : NonbreakingPrefix::always;
+    std::size_t field = 0;
+    const std::u32string_view prefix = next_word(line, field);
+    if (prefix.empty() || prefix.front() == U'#') continue;
+    const bool numeric = next_word(line, field) == U"#NUMERIC_ONLY#";
+    prefixes[std::u32string(prefix)] = numeric ? NonbreakingPrefix::before_number : NonbreakingPrefix::always;
   }
   return prefixes;
 }
 
 std::u32string MeteorNormalizer::split_final_dots(const std::u32string& text) const {
-  const auto words = split(text);
   std::u32string result;
   result.reserve(text.size() + 16);
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    const std::u32string_view word = words[i];
-    const char32_t next = i + 1 < words.size() ? words[i + 1].front() : U' ';
+  std::size_t at = 0;
+  std::u32string_view following = next_word(text, at);
+  while (!following.empty()) {
+    const std::u32string_view word = following;
+    following = next_word(text, at);
+    const char32_t next = following.empty() ? U' ' : following.front();
     const auto ends_before_dot = [&] {
       const auto prefix = prefixes_.find(std::u32string(word.substr(0, word.size() - 1)));
       if (next >= U'a' && next <= U'z') return false;
@@ -240,7 +240,8 @@ std::string MeteorNormalizer::normalize(std::string_view text, MeteorPunctuation
 Tokens MeteorNormalizer::words(std::string_view text, MeteorPunctuation punctuation) const {
   const std::u32string lower = lower_case(normalized(text, punctuation));
   Tokens words;
-  for (const auto& word : split(lower)) words.push_back(encode_utf8(word));
+  std::size_t at = 0;
+  for (auto word = next_word(lower, at); !word.empty(); word = next_word(lower, at)) words.push_back(encode_utf8(word));
   return words;
 }
 
