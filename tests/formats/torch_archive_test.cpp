@@ -2,13 +2,9 @@
 
 #include <array>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "capdiff/base/hash.h"
-#include "capdiff/formats/json_reader.h"
 #include "tests/support/expect_error.h"
-#include "tests/support/shared.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/torch_file.h"
 
@@ -270,36 +266,6 @@ TEST(TorchArchive, VerifiesChecksumsOfStorages) {
   std::string file = with_tensor(12, 0, {12}, {1});
   file[file.find(ramp(12)) + 3] ^= 1;
   expect_error(ErrorCode::invalid_model, "checksum", [&] { parse(file); });
-}
-
-TEST(TorchArchive, DoesWhatTheGoldenManifestAsks) {
-  CAPDIFF_SHARED_OR_SKIP(folder, "goldens/torchbin/manifest.json");
-  const nlohmann::json manifest = read_json(folder);
-  ASSERT_GE(manifest.at("files").size(), 86u);
-  for (const nlohmann::json& file : manifest.at("files")) {
-    const std::string name = file.at("file"), expect = file.at("expect");
-    bool read = false;
-    try {
-      const TorchArchive archive = TorchArchive::open(folder.parent_path() / name);
-      std::size_t expected = 0;
-      for (const nlohmann::json& tensor : file.value("tensors", nlohmann::json::array())) {
-        std::string path;
-        for (const std::string key : tensor.at("path")) path += (path.empty() ? "" : ".") + key;
-        const HostTensor actual = archive.tensor(path);
-        EXPECT_EQ(name_of(actual.dtype()), tensor.at("dtype").get<std::string>()) << name << " " << path;
-        EXPECT_EQ(actual.shape().sizes(), tensor.at("shape").get<std::vector<std::int64_t>>()) << name << " " << path;
-        EXPECT_EQ(sha256_hex(actual.bytes()), tensor.at("sha256_contiguous_le")) << name << " " << path;
-        ++expected;
-      }
-      for (const auto& [path, entry] : archive.entries()) archive.tensor(path);
-      if (expect == "ok") EXPECT_EQ(archive.entries().size(), expected) << name;
-      read = true;
-    } catch (const Error& error) {
-      EXPECT_THAT(error.what(), HasSubstr(name));
-      if (expect == "ok") ADD_FAILURE() << error.what();
-    }
-    if (expect == "error" || expect == "error_if_crc_checked") EXPECT_FALSE(read) << name;
-  }
 }
 
 }  // namespace

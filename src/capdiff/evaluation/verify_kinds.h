@@ -19,4 +19,8 @@ bool has_tokenizer_goldens(const std::filesystem::path& folder);
 GoldenReport verify_tokenizer(const std::filesystem::path& folder,
                               const std::optional<std::filesystem::path>& vocabulary);
 
+/// Lists torch checkpoints, good and damaged, and what a reader has to do with them.
+inline constexpr std::string_view kTorchManifest = "manifest.json";
+GoldenReport verify_torch_archives(const std::filesystem::path& folder);
+
 }  // namespace capdiff
