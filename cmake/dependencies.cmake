@@ -14,6 +14,13 @@ pkg_check_modules(TURBOJPEG REQUIRED IMPORTED_TARGET libturbojpeg)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 
+# libstemmer has neither a CMake nor a pkg-config file.
+find_library(CAPDIFF_STEMMER NAMES stemmer REQUIRED)
+find_path(CAPDIFF_STEMMER_INCLUDE NAMES libstemmer.h REQUIRED)
+add_library(capdiff_stemmer INTERFACE)
+target_include_directories(capdiff_stemmer SYSTEM INTERFACE ${CAPDIFF_STEMMER_INCLUDE})
+target_link_libraries(capdiff_stemmer INTERFACE ${CAPDIFF_STEMMER})
+
 # Debian's package file of oneDNN asks for OpenCL development files that a CPU program does not need.
 find_library(CAPDIFF_DNNL NAMES dnnl REQUIRED)
 find_path(CAPDIFF_DNNL_INCLUDE NAMES oneapi/dnnl/dnnl.hpp REQUIRED)
@@ -23,7 +30,7 @@ target_link_libraries(capdiff_dnnl INTERFACE ${CAPDIFF_DNNL})
 
 add_library(capdiff_dependencies INTERFACE)
 target_link_libraries(capdiff_dependencies INTERFACE
-  capdiff_dnnl OpenMP::OpenMP_CXX fmt::fmt spdlog::spdlog nlohmann_json::nlohmann_json tomlplusplus::tomlplusplus
+  capdiff_dnnl capdiff_stemmer OpenMP::OpenMP_CXX fmt::fmt spdlog::spdlog nlohmann_json::nlohmann_json tomlplusplus::tomlplusplus
   PNG::PNG ZLIB::ZLIB OpenSSL::Crypto PkgConfig::TURBOJPEG PkgConfig::UTF8PROC PkgConfig::XXHASH Threads::Threads)
 
 set(CAPDIFF_HAVE_TORCH OFF)

@@ -5,19 +5,14 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
+
+#include "capdiff/base/string_map.h"
 
 namespace capdiff {
 
-/// Lets string-keyed hash tables be searched with a `string_view`.
-struct StringHash {
-  using is_transparent = void;
-  std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
-};
-
 /// Ids of tokens by their text.
-using TokenIds = std::unordered_map<std::string, std::int64_t, StringHash, std::equal_to<>>;
+using TokenIds = StringMap<std::int64_t>;
 
 /// A WordPiece vocabulary: token i stands in line i (from 0) of `vocab.txt`. Pieces that continue a word begin with
 /// "##". The ids of the special tokens and of the full stop, LaDiC's filler, are looked up by name and differ between
