@@ -30,15 +30,7 @@ void read_transformer(const JsonReader& json, Tower& tower) {
 
 /// A projection that is stored [width, E], as x P, for products that want [E, width].
 Packed bind_projection(Backend& backend, const Parameter& projection) {
-  const std::int64_t width = projection.value.shape()[0], embed = projection.value.shape()[1];
-  const HostTensor stored = projection.value.to(DType::f32);
-  HostTensor transposed(DType::f32, {embed, width});
-  const auto in = stored.values<float>();
-  const auto out = transposed.mutable_values<float>();
-  for (std::int64_t row = 0; row < width; ++row)
-    for (std::int64_t column = 0; column < embed; ++column)
-      out[static_cast<std::size_t>(column * width + row)] = in[static_cast<std::size_t>(row * embed + column)];
-  const Parameter parameter{projection.name + ".transposed", std::move(transposed)};
+  const Parameter parameter{projection.name + ".transposed", projection.value.transposed()};
   return backend.bind_linear({&parameter, 1}, {});
 }
 

@@ -127,7 +127,7 @@ class ClipBpe::PairMerger {
     for (std::uint32_t i = 0; i < size; ++i)
       if (const auto merged = merged_at(i)) waiting_.push_back(pair_key(*merged, i));
     std::make_heap(waiting_.begin(), waiting_.end(), std::greater<>());
-    while (!waiting_.empty()) merge_all_of_one_pair();
+    while (!waiting_.empty()) merge_next();
     for (std::uint32_t i = 0; i != kNone; i = symbols_[i].next) ids.push_back(symbols_[i].id);
   }
 
@@ -148,27 +148,22 @@ class ClipBpe::PairMerger {
     return found->second;
   }
 
-  /// Every occurrence is taken out before the first is merged: pairs that come into being have to wait, even those that
-  /// were learned earlier.
-  void merge_all_of_one_pair() {
+  /// A pair that comes into being is learned later than the one that is merged, so the heap's order is that of passes
+  /// over the whole piece, one for every pair.
+  void merge_next() {
     const auto merged = static_cast<std::uint32_t>(waiting_.front() >> 32);
-    positions_.clear();
-    while (!waiting_.empty() && waiting_.front() >> 32 == merged) {
-      positions_.push_back(static_cast<std::uint32_t>(waiting_.front()));
-      std::pop_heap(waiting_.begin(), waiting_.end(), std::greater<>());
-      waiting_.pop_back();
-    }
-    for (const std::uint32_t i : positions_) {
-      if (merged_at(i) != merged) continue;  // one of the two has been merged otherwise since
-      Symbol& left = symbols_[i];
-      Symbol& right = symbols_[left.next];
-      left.id = merged;
-      left.next = right.next;
-      right.id = kNone;
-      if (left.next != kNone) symbols_[left.next].previous = i;
-      for (const std::uint32_t changed : {left.previous, i})
-        if (changed != kNone) wait_for(changed);
-    }
+    const auto i = static_cast<std::uint32_t>(waiting_.front());
+    std::pop_heap(waiting_.begin(), waiting_.end(), std::greater<>());
+    waiting_.pop_back();
+    if (merged_at(i) != merged) return;  // one of the two has been merged otherwise since
+    Symbol& left = symbols_[i];
+    Symbol& right = symbols_[left.next];
+    left.id = merged;
+    left.next = right.next;
+    right.id = kNone;
+    if (left.next != kNone) symbols_[left.next].previous = i;
+    if (left.previous != kNone) wait_for(left.previous);
+    wait_for(i);
   }
 
   void wait_for(std::uint32_t i) {
@@ -181,7 +176,6 @@ class ClipBpe::PairMerger {
   const ClipBpe& bpe_;
   std::vector<Symbol> symbols_;
   std::vector<std::uint64_t> waiting_;  // what a pair becomes, and where it begins
-  std::vector<std::uint32_t> positions_;
 };
 
 ClipBpe ClipBpe::parse(std::string_view merges, std::string_view origin) {
