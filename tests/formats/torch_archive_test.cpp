@@ -211,6 +211,13 @@ INSTANTIATE_TEST_SUITE_P(
         Hostile{"parameter of a number",
                 with_pickle(PickleWriter().global("torch._utils", "_rebuild_parameter").raw("NNN\x87R")),
                 "not a tensor"},
+        Hostile{"class on its own", with_pickle(PickleWriter().global("__torch__", "Module")), "plain data"},
+        Hostile{"call of a class", with_pickle(PickleWriter().global("__torch__", "Module").raw(")R")), "not a tensor"},
+        Hostile{"class of another package", with_pickle(PickleWriter().global("__torch__x", "Module").raw(")\x81}b")),
+                "__torch__x.Module"},
+        Hostile{"type of nothing",
+                with_pickle(PickleWriter().global("torch.jit._pickle", "restore_type_tag").raw(")R")),
+                "made of nothing"},
         Hostile{"call of a storage", with_pickle(PickleWriter().global("torch", "FloatStorage").raw(")R")),
                 "not a tensor"},
         Hostile{"key that is a tuple",
@@ -245,6 +252,29 @@ INSTANTIATE_TEST_SUITE_P(
         Hostile{"nothing", "", "not a torch checkpoint"},
         Hostile{"another pickle", "\x80\x02N.", "no torch checkpoint"},
         Hostile{"legacy file that goes on", torch_legacy(sample()) + "x", "goes on"}));
+
+TEST(TorchArchive, ReadsModulesOfTorchScript) {
+  const std::map<std::string, HostTensor> tensors{
+      {"bias", HostTensor::of({2}, {1.0f, 2.0f})},
+      {"layers.0.weight", HostTensor::of({2, 1}, {3.0f, 4.0f}).to(DType::f16)},
+      {"layers.1.weight", HostTensor::of({1}, {5.0f})},
+      {"scale", HostTensor::scalar(6.0f)}};
+  const TorchArchive archive = parse(test::torch_script(tensors));
+  ASSERT_EQ(archive.entries().size(), tensors.size());
+  for (const auto& [name, tensor] : tensors) {
+    EXPECT_EQ(archive.tensor(name).shape(), tensor.shape()) << name;
+    EXPECT_TRUE(std::ranges::equal(archive.tensor(name).bytes(), tensor.bytes())) << name;
+  }
+}
+
+TEST(TorchArchive, RefusesCompressedTensors) {
+  for (const char* entry : {"archive/data.pkl", "archive/data/0"}) {
+    const std::string pickle = PickleWriter().tensor("FloatStorage", "0", 1, 0, {1}, {1}).finish();
+    const test::ZipContents contents{{"archive/data.pkl", pickle}, {"archive/data/0", std::string(4, '\0')}};
+    EXPECT_NO_THROW(parse(test::zip_file(contents)));
+    expect_error(ErrorCode::unsupported, entry, [&] { parse(test::zip_file(contents, {entry})); });
+  }
+}
 
 TEST(TorchArchive, SharedScalarsTakeNoTime) {
   // A list of many numbers, found in very many places.

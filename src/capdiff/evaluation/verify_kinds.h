@@ -12,6 +12,7 @@ namespace capdiff {
 
 GoldenReport verify_ladic(const std::filesystem::path& folder, Backend& backend, GradientCheck* gradients);
 GoldenReport verify_dpm_solver(const std::filesystem::path& folder, Backend& backend);
+GoldenReport verify_clip(const std::filesystem::path& folder, Backend& backend);
 
 /// Files of the tokeniser's goldens; a folder may have some of them.
 inline constexpr std::array<std::string_view, 3> kTokenizerGoldens{"wordpiece.json", "cleaning.json", "decode.json"};
@@ -22,5 +23,10 @@ GoldenReport verify_tokenizer(const std::filesystem::path& folder,
 /// Lists torch checkpoints, good and damaged, and what a reader has to do with them.
 inline constexpr std::string_view kTorchManifest = "manifest.json";
 GoldenReport verify_torch_archives(const std::filesystem::path& folder);
+
+/// The goldens of CLIP's byte-pair tokeniser.
+inline constexpr std::string_view kClipBpeGoldens = "clip_bpe.json";
+GoldenReport verify_clip_bpe(const std::filesystem::path& folder,
+                             const std::optional<std::filesystem::path>& vocabulary);
 
 }  // namespace capdiff
