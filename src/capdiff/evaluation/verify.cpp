@@ -29,12 +29,14 @@ GoldenReport verify(const fs::path& folder, Backend& backend, const VerifyOption
     if (const fs::path golden = folder / "golden.json"; fs::exists(golden))
       return verify_kind(JsonReader::open(golden).get_string("kind"), folder, backend, options);
     if (has_tokenizer_goldens(folder)) return verify_tokenizer(folder, options.vocabulary);
+    if (fs::exists(folder / kPtbGoldens)) return verify_ptb(folder);
+    if (has_metric_goldens(folder)) return verify_metrics(folder);
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorCode::invalid_input, "{}: a file does not have the layout of its kind ({})", folder.string(),
          error.what());
   }
-  fail(ErrorCode::invalid_input, "{}: neither golden.json nor one of {} is here", folder.string(),
-       fmt::join(kTokenizerGoldens, ", "));
+  fail(ErrorCode::invalid_input, "{}: neither golden.json nor one of {}, {}, *_expected.json is here", folder.string(),
+       fmt::join(kTokenizerGoldens, ", "), kPtbGoldens);
 }
 
 }  // namespace capdiff

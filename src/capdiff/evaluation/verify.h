@@ -29,8 +29,8 @@ struct VerifyOptions {
 
 /// Recomputes every golden number of a folder with the program's own functions, in f32 on `backend`, and compares. The
 /// folder's kind is `kind` of its `golden.json` (`ladic`, `dpm-solver`); folders without that file are known by others:
-/// `wordpiece.json`, `cleaning.json`, `decode.json`. A golden that nothing computes fails, and so does one that is
-/// missing. Throws `Error` where the folder cannot be read as what it claims to be.
+/// `wordpiece.json`, `cleaning.json`, `decode.json`; `ptb.json`; `*_expected.json`. A golden that nothing computes
+/// fails, and so does one that is missing. Throws `Error` where the folder cannot be read as what it claims to be.
 GoldenReport verify(const std::filesystem::path& folder, Backend& backend, const VerifyOptions& options = {});
 
 }  // namespace capdiff
