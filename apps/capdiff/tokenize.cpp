@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -8,6 +9,7 @@
 #include "capdiff/base/error.h"
 #include "capdiff/formats/gzip_text.h"
 #include "capdiff/formats/json_reader.h"
+#include "capdiff/metrics/ptb_tokenizer.h"
 #include "capdiff/text/clip_bpe.h"
 #include "capdiff/text/wordpiece.h"
 
@@ -40,31 +42,38 @@ nlohmann::ordered_json tokenized(const Tokenizer& tokenizer, const std::string& 
   return {{"tokens", tokens}, {"ids", encoded.ids}, {"mask", encoded.attention_mask}};
 }
 
-template <class Tokenizer>
-void tokenize_lines(const Tokenizer& tokenizer, std::optional<std::int64_t> length) {
+/// Tokens of the treebank, and those that metrics count. As there, a line feed inside the text is a space.
+nlohmann::ordered_json ptb_tokenized(std::string text) {
+  std::ranges::replace(text, '\n', ' ');
+  const Tokens tokens = ptb_tokens(text);
+  return {{"tokens", tokens}, {"kept", without_ptb_punctuation(tokens)}};
+}
+
+/// Prints a JSON object for each line of standard input.
+template <class Tokenize>
+int tokenize_lines(Tokenize&& tokenize) {
   std::string line;
   for (std::size_t number = 1; std::getline(std::cin, line); ++number) {
     const std::string source = fmt::format("standard input, line {}", number);
     const nlohmann::json text = parse_json(line, source);
     if (!text.is_string()) fail(ErrorCode::invalid_input, "{}: a JSON string is expected", source);
-    fmt::print("{}\n", tokenized(tokenizer, text.get<std::string>(), length).dump());
+    fmt::print("{}\n", tokenize(text.get<std::string>()).dump());
   }
+  return kDone;
 }
 
 int tokenize(const TokenizeOptions& options) {
   if (options.type == "ptb") {
-    fmt::print(stderr, "capdiff: 'tokenize --type {}' is not there yet\n", options.type);
-    return kUsage;
+    if (options.length) fail(ErrorCode::usage, "--length does not go with --type ptb, whose tokens have no ids");
+    return tokenize_lines(ptb_tokenized);
   }
   if (options.vocabulary.empty()) fail(ErrorCode::usage, "--vocab is required for --type {}", options.type);
-  if (options.type == "clip-bpe") {
-    tokenize_lines(ClipBpe::load(options.vocabulary), options.length);
-  } else {
-    tokenize_lines(WordPieceTokenizer(
-                       Vocabulary::parse(read_gzip_text(options.vocabulary, kMaxVocabularyBytes), options.vocabulary)),
-                   options.length);
-  }
-  return kDone;
+  const auto tokenize_with = [&](const auto& tokenizer) {
+    return tokenize_lines([&](const std::string& text) { return tokenized(tokenizer, text, options.length); });
+  };
+  if (options.type == "clip-bpe") return tokenize_with(ClipBpe::load(options.vocabulary));
+  return tokenize_with(WordPieceTokenizer(
+      Vocabulary::parse(read_gzip_text(options.vocabulary, kMaxVocabularyBytes), options.vocabulary)));
 }
 
 }  // namespace

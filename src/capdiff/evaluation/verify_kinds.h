@@ -29,4 +29,13 @@ inline constexpr std::string_view kClipBpeGoldens = "clip_bpe.json";
 GoldenReport verify_clip_bpe(const std::filesystem::path& folder,
                              const std::optional<std::filesystem::path>& vocabulary);
 
+/// Strings and, in `ptb_stream.json`, whole documents, cut by the Penn Treebank tokeniser.
+inline constexpr std::string_view kPtbGoldens = "ptb.json";
+GoldenReport verify_ptb(const std::filesystem::path& folder);
+
+/// Scores of captions: `X_expected.json` of the COCO files `X_annotations.json` and `X_results.json`, and beside them
+/// `cider_external_df.json`, `edge_cases.json`, `sentence_bleu_mbr.json` and `published.json` where they are there.
+bool has_metric_goldens(const std::filesystem::path& folder);
+GoldenReport verify_metrics(const std::filesystem::path& folder);
+
 }  // namespace capdiff
