@@ -33,6 +33,7 @@ struct TrainArguments {
 struct VerifyArguments {
   std::string folder;
   std::string vocabulary;
+  std::string meteor_data;
   bool json = false;
 };
 
@@ -70,6 +71,8 @@ CLI::App* add_verify(CLI::App& app, VerifyArguments& arguments) {
   CLI::App* verify = app.add_subcommand("verify", "Recompute a folder of golden numbers with LibTorch and compare");
   verify->add_option("GOLDEN_DIR", arguments.folder, "Folder of goldens")->required();
   verify->add_option("--vocab", arguments.vocabulary, "Vocabulary of the tokeniser's goldens")->type_name("FILE");
+  verify->add_option("--meteor-data", arguments.meteor_data, "METEOR's data folder, for the goldens of the metrics")
+      ->type_name("DIR");
   verify->add_flag("--json", arguments.json, "Print one JSON object");
   return verify;
 }
@@ -78,6 +81,7 @@ int run_verify(const VerifyArguments& arguments) {
   capdiff::TorchGradientCheck gradients;
   capdiff::VerifyOptions options{.gradients = &gradients};
   if (!arguments.vocabulary.empty()) options.vocabulary = arguments.vocabulary;
+  if (!arguments.meteor_data.empty()) options.meteor_data = arguments.meteor_data;
   const auto backend = capdiff::make_torch_backend({});
   const capdiff::GoldenReport report = capdiff::verify(arguments.folder, *backend, options);
   fmt::print("{}", arguments.json ? capdiff::to_json(report).dump(2) + "\n" : capdiff::to_table(report));

@@ -2,6 +2,7 @@
 
 #include "apps/capdiff/command.h"
 #include "capdiff/base/error.h"
+#include "capdiff/captioners/import_clip.h"
 #include "capdiff/captioners/import_ladic.h"
 #include "capdiff/captioners/import_parts.h"
 
@@ -50,6 +51,14 @@ int convert(const ConvertOptions& options) {
                  .heads = options.text_heads,
                  .encoder_layers = options.encoder_layers},
                 options.output);
+  } else if (options.from == "clip") {
+    import_clip({.weights = options.weights,
+                 .vocabulary = path_of(options.vocabulary),
+                 .config = path_of(options.config),
+                 .dtype = dtype,
+                 .image_heads = options.image_heads,
+                 .text_heads = options.text_heads},
+                options.output);
   } else {
     import_blip(
         {.weights = options.weights, .config = path_of(options.config), .dtype = dtype, .heads = options.image_heads},
@@ -65,14 +74,15 @@ void add_convert(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("convert", "Turn a published checkpoint into a model folder");
   auto options = std::make_shared<ConvertOptions>();
   command->add_option("--from", options->from, "What the weights are of")
-      ->check(CLI::IsMember({"ladic", "bert", "blip"}))
+      ->check(CLI::IsMember({"ladic", "bert", "blip", "clip"}))
       ->required();
-  command->add_option("--weights", options->weights, "Checkpoint of torch, or safetensors")
-      ->type_name("FILE")
+  command->add_option("--weights", options->weights, "Checkpoint of torch, or safetensors; for clip also a folder")
+      ->type_name("PATH")
       ->required();
   command->add_option("--mean", options->mean, "Mean of the latent space (ladic)")->type_name("FILE");
   command->add_option("--std", options->std, "Deviation of the latent space (ladic)")->type_name("FILE");
-  command->add_option("--vocab", options->vocabulary, "vocab.txt (ladic, bert)")->type_name("FILE");
+  command->add_option("--vocab", options->vocabulary, "vocab.txt (ladic, bert), or byte-pair merges (clip)")
+      ->type_name("FILE");
   command->add_option("--config", options->config, "JSON with what weights do not tell: heads, length")
       ->type_name("FILE");
   command->add_option("-o,--output", options->output, "Model folder to write")->type_name("DIR")->required();
@@ -85,8 +95,10 @@ void add_convert(CLI::App& app, Action& action) {
   const auto add_count = [&](const char* name, std::optional<std::int64_t>& value, const char* description) {
     command->add_option(name, value, description)->check(CLI::Range(std::int64_t{1}, std::int64_t{1024}));
   };
-  add_count("--image-heads", options->image_heads, "Attention heads of the image encoder (default: 12)");
-  add_count("--text-heads", options->text_heads, "Attention heads of BERT (default: 12)");
+  add_count("--image-heads", options->image_heads,
+            "Attention heads of the image encoder (default: 12; clip: width / 64)");
+  add_count("--text-heads", options->text_heads,
+            "Attention heads of BERT (default: 12), or of CLIP's text tower (width / 64)");
   add_count("--diffuser-heads", options->diffuser_heads, "Attention heads of the diffuser (default: 16)");
   add_count("--length", options->length, "Positions of a caption (default: 24)");
   add_count("--encoder-layers", options->encoder_layers, "Layers of BERT's lower half (bert; default: half of all)");

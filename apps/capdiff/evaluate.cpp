@@ -1,13 +1,12 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <nlohmann/json.hpp>
 
 #include "apps/capdiff/command.h"
 #include "apps/capdiff/model_options.h"
+#include "apps/capdiff/score_options.h"
 #include "capdiff/base/error.h"
 #include "capdiff/base/progress.h"
-#include "capdiff/evaluation/report.h"
 #include "capdiff/formats/coco.h"
 #include "capdiff/formats/dataset.h"
 #include "capdiff/image/decode.h"
@@ -20,16 +19,18 @@ struct EvaluateOptions {
   std::string dataset;
   std::string images;
   std::string split = "test";
-  std::string tokenizer = "ptb";
   std::string output;
   std::int64_t limit = 0;
-  bool json = false;
+  ScoreOptions scores;
 };
 
 int evaluate(const EvaluateOptions& options) {
   if (options.dataset.empty()) fail(ErrorCode::usage, "evaluate needs --dataset FILE");
   if (options.images.empty()) fail(ErrorCode::usage, "evaluate needs --images DIR");
   const auto start = std::chrono::steady_clock::now();
+  ScoreOptions scores = options.scores;
+  scores.images = options.images;
+  const Scoring scoring(scores);
   CaptionDataset dataset = read_dataset(options.dataset, {options.split});
   if (options.limit > 0 && dataset.images.size() > static_cast<std::size_t>(options.limit))
     dataset.images.resize(static_cast<std::size_t>(options.limit));
@@ -50,17 +51,17 @@ int evaluate(const EvaluateOptions& options) {
     for (std::size_t i = begin; i < end; ++i) {
       const auto& image = dataset.images[i];
       results.push_back({image.id, drawn[i - begin].text});
-      captions.push_back({std::to_string(image.id), drawn[i - begin].text, image.captions});
+      EvaluatedCaption caption{std::to_string(image.id), drawn[i - begin].text, image.captions};
+      for (const Candidate& candidate : drawn[i - begin].candidates) caption.candidates.push_back(candidate.text);
+      caption.file = image.path.string();
+      captions.push_back(std::move(caption));
     }
     progress.advance(end - begin);
   }
   if (!options.output.empty()) write_coco_results(options.output, results);
-  EvaluationReport report = score_captions(captions, *make_caption_tokenizer(options.tokenizer));
-  report.signature += fmt::format(" | split {} | {} | {}", options.split, describe(model.generation),
-                                  model.backend->options().compute == DType::bf16 ? "bf16" : "f32");
-  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  fmt::print("{}", options.json ? to_json(report).dump(2) + "\n" : to_table(report));
-  return kDone;
+  const std::string signature = fmt::format(" | split {} | {} | {}", options.split, describe(model.generation),
+                                            model.backend->options().compute == DType::bf16 ? "bf16" : "f32");
+  return scoring.print(std::move(captions), signature, {}, start);
 }
 
 }  // namespace
@@ -76,15 +77,8 @@ void add_evaluate(CLI::App& app, Action& action) {
   command->add_option("--split", options->split, "Which pictures")->capture_default_str();
   command->add_option("--limit", options->limit, "Only the first N pictures of the split (0: all)")
       ->capture_default_str();
-  command
-      ->add_option(
-          "--tokenizer", options->tokenizer,
-          "Words that scores count: those of the coco-caption tools, lower case without punctuation, or as they "
-          "stand")
-      ->check(CLI::IsMember({"ptb", "lower-nopunct", "none"}))
-      ->capture_default_str();
   command->add_option("-o,--output", options->output, "Write the captions as a COCO result file")->type_name("FILE");
-  command->add_flag("--json", options->json, "Print the scores as one JSON object");
+  add_score_options(*command, options->scores);
   add_model_options(*command, options->model);
   add_configuration(*command, action, [options] { return evaluate(*options); });
 }

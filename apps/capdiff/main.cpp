@@ -12,7 +12,6 @@ using namespace capdiff;
 
 /// Subcommands that the command line promises and this version does not have.
 constexpr const char* kLater[][2] = {
-    {"score", "Score captions against references"},
     {"bench", "Measure speed"},
     {"serve", "Serve captions over HTTP"},
     {"launch", "Start several training processes"},
@@ -31,6 +30,7 @@ int run(int argc, char** argv) {
   app::add_caption(app, action);
   app::add_fill(app, action);
   app::add_evaluate(app, action);
+  app::add_score(app, action);
   app::add_train(app, action, argc, argv);
   app::add_info(app, action);
   app::add_convert(app, action);

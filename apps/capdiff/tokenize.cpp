@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -8,6 +9,8 @@
 #include "capdiff/base/error.h"
 #include "capdiff/formats/gzip_text.h"
 #include "capdiff/formats/json_reader.h"
+#include "capdiff/metrics/ptb_tokenizer.h"
+#include "capdiff/text/clip_bpe.h"
 #include "capdiff/text/wordpiece.h"
 
 namespace capdiff::app {
@@ -21,31 +24,56 @@ struct TokenizeOptions {
   std::optional<std::int64_t> length;
 };
 
-nlohmann::ordered_json tokenized(const WordPieceTokenizer& tokenizer, const std::string& text,
+const std::string& token(const WordPieceTokenizer& tokenizer, std::int64_t id) {
+  return tokenizer.vocabulary().token(id);
+}
+
+const std::string& token(const ClipBpe& tokenizer, std::int64_t id) {
+  return tokenizer.token(id);
+}
+
+template <class Tokenizer>
+nlohmann::ordered_json tokenized(const Tokenizer& tokenizer, const std::string& text,
                                  std::optional<std::int64_t> length) {
   if (!length) return {{"tokens", tokenizer.tokenize(text)}, {"ids", tokenizer.tokenize_to_ids(text)}};
   const EncodedText encoded = tokenizer.encode(text, *length);
   std::vector<std::string> tokens;
-  for (const std::int64_t id : encoded.ids) tokens.push_back(tokenizer.vocabulary().token(id));
+  for (const std::int64_t id : encoded.ids) tokens.push_back(token(tokenizer, id));
   return {{"tokens", tokens}, {"ids", encoded.ids}, {"mask", encoded.attention_mask}};
 }
 
-int tokenize(const TokenizeOptions& options) {
-  if (options.type != "wordpiece") {
-    fmt::print(stderr, "capdiff: 'tokenize --type {}' is not there yet\n", options.type);
-    return kUsage;
-  }
-  if (options.vocabulary.empty()) fail(ErrorCode::usage, "--vocab is required for --type wordpiece");
-  const WordPieceTokenizer tokenizer(
-      Vocabulary::parse(read_gzip_text(options.vocabulary, kMaxVocabularyBytes), options.vocabulary));
+/// Tokens of the treebank, and those that metrics count. As there, a line feed inside the text is a space.
+nlohmann::ordered_json ptb_tokenized(std::string text) {
+  std::ranges::replace(text, '\n', ' ');
+  const Tokens tokens = ptb_tokens(text);
+  return {{"tokens", tokens}, {"kept", without_ptb_punctuation(tokens)}};
+}
+
+/// Prints a JSON object for each line of standard input.
+template <class Tokenize>
+int tokenize_lines(Tokenize&& tokenize) {
   std::string line;
   for (std::size_t number = 1; std::getline(std::cin, line); ++number) {
     const std::string source = fmt::format("standard input, line {}", number);
     const nlohmann::json text = parse_json(line, source);
     if (!text.is_string()) fail(ErrorCode::invalid_input, "{}: a JSON string is expected", source);
-    fmt::print("{}\n", tokenized(tokenizer, text.get<std::string>(), options.length).dump());
+    fmt::print("{}\n", tokenize(text.get<std::string>()).dump());
   }
   return kDone;
+}
+
+int tokenize(const TokenizeOptions& options) {
+  if (options.type == "ptb") {
+    if (options.length) fail(ErrorCode::usage, "--length does not go with --type ptb, whose tokens have no ids");
+    return tokenize_lines(ptb_tokenized);
+  }
+  if (options.vocabulary.empty()) fail(ErrorCode::usage, "--vocab is required for --type {}", options.type);
+  const auto tokenize_with = [&](const auto& tokenizer) {
+    return tokenize_lines([&](const std::string& text) { return tokenized(tokenizer, text, options.length); });
+  };
+  if (options.type == "clip-bpe") return tokenize_with(ClipBpe::load(options.vocabulary));
+  return tokenize_with(WordPieceTokenizer(
+      Vocabulary::parse(read_gzip_text(options.vocabulary, kMaxVocabularyBytes), options.vocabulary)));
 }
 
 }  // namespace

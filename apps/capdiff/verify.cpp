@@ -13,6 +13,7 @@ struct VerifyArguments {
   std::string folder;
   std::string backend = "onednn";
   std::string vocabulary;
+  std::string meteor_data;
   bool json = false;
 };
 
@@ -21,10 +22,12 @@ int verify_folder(const VerifyArguments& arguments) {
     std::vector<std::string> passed_on{"verify", arguments.folder};
     if (arguments.json) passed_on.emplace_back("--json");
     if (!arguments.vocabulary.empty()) passed_on.insert(passed_on.end(), {"--vocab", arguments.vocabulary});
+    if (!arguments.meteor_data.empty()) passed_on.insert(passed_on.end(), {"--meteor-data", arguments.meteor_data});
     execute_train(passed_on, "'--backend torch'");
   }
   VerifyOptions options;
   if (!arguments.vocabulary.empty()) options.vocabulary = arguments.vocabulary;
+  if (!arguments.meteor_data.empty()) options.meteor_data = arguments.meteor_data;
   const auto backend = make_onednn_backend({});
   const GoldenReport report = verify(arguments.folder, *backend, options);
   fmt::print("{}", arguments.json ? to_json(report).dump(2) + "\n" : to_table(report));
@@ -41,6 +44,8 @@ void add_verify(CLI::App& app, Action& action) {
       ->check(CLI::IsMember({"onednn", "torch"}))
       ->capture_default_str();
   command->add_option("--vocab", arguments->vocabulary, "Vocabulary of the tokeniser's goldens")->type_name("FILE");
+  command->add_option("--meteor-data", arguments->meteor_data, "METEOR's data folder, for the goldens of the metrics")
+      ->type_name("DIR");
   command->add_flag("--json", arguments->json, "Print one JSON object");
   add_configuration(*command, action, [arguments] { return verify_folder(*arguments); });
 }

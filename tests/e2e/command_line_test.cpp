@@ -202,12 +202,14 @@ TEST_F(CommandLine, EvaluatesASplit) {
   const fs::path results = folder_.path() / "results.json";
   const CommandResult result =
       run_capdiff({"evaluate", "-m", model_.string(), "--dataset", (folder_.path() / "dataset.json").string(),
-                   "--images", photos_.string(), "--split", "val", "-o", results.string(), "--json"});
+                   "--images", photos_.string(), "--split", "val", "-o", results.string(), "--json", "--candidates",
+                   "2", "--metrics", "bleu,rouge-l,cider-d,dist", "--by-length"});
   ASSERT_EQ(result.exit_code, 0) << result.errors;
   const nlohmann::json report = nlohmann::json::parse(result.output);
-  for (const char* metric : {"BLEU-1", "BLEU-4", "ROUGE-L", "CIDEr-D"})
+  for (const char* metric : {"BLEU-1", "BLEU-4", "ROUGE-L", "CIDEr-D", "Dist-1", "Self-CIDEr"})
     EXPECT_TRUE(report.at("corpus").contains(metric));
   EXPECT_TRUE(report.at("per_image").contains("9"));
+  EXPECT_EQ(report.at("by_length").size(), 1u);
   EXPECT_EQ(report.at("images"), 2);
   EXPECT_THAT(report.at("signature").get<std::string>(), HasSubstr("tokenizer ptb"));
   const nlohmann::json captions = nlohmann::json::parse(read_text_bytes(results));

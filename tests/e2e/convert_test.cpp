@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "capdiff/formats/safetensors.h"
+#include "capdiff/models/clip_encoder.h"
+#include "tests/support/clip_reference.h"
 #include "tests/support/command.h"
 #include "tests/support/shared.h"
 #include "tests/support/temporary_folder.h"
@@ -73,6 +75,40 @@ TEST(Convert, ReadsTheFilesThatTorchWrote) {
   CAPDIFF_SHARED_OR_SKIP(golden, "goldens/ladic_tiny");
   expect_captions(golden, golden / "pytorch_model.bin");
   EXPECT_EQ(tensors_of(golden / "pytorch_model.bin"), tensors_of(golden / "model.safetensors"));
+}
+
+TEST(Convert, MakesAFolderOfClip) {
+  const TemporaryFolder folder;
+  const ClipReference clip;
+  const fs::path script = folder.write("ViT.pt", torch_script(clip.state_dict()));
+  const std::vector<std::string> arguments{"convert",
+                                           "--from",
+                                           "clip",
+                                           "--weights",
+                                           script.string(),
+                                           "--vocab",
+                                           folder.write("merges.txt", tiny_merges()).string(),
+                                           "--image-heads",
+                                           "2",
+                                           "--text-heads",
+                                           "2",
+                                           "-o",
+                                           (folder.path() / "clip").string()};
+  const CommandResult converted = run_capdiff(arguments);
+  EXPECT_EQ(converted.exit_code, 0) << converted.errors;
+  EXPECT_EQ(tensors_of(folder.path() / "clip"), tensors_of(script));
+  const auto backend = make_onednn_backend({});
+  EXPECT_NO_THROW(ClipEncoder(ModelFolder::open(folder.path() / "clip"), *backend));
+}
+
+TEST(Convert, KeepsEveryBitOfClip) {
+  CAPDIFF_SHARED_OR_SKIP(golden, "goldens/clip_tiny");
+  const TemporaryFolder folder;
+  const CommandResult converted =
+      run_capdiff({"convert", "--from", "clip", "--weights", (golden / "state_dict.pt").string(), "--config",
+                   (golden / "golden.json").string(), "-o", (folder.path() / "clip").string()});
+  EXPECT_EQ(converted.exit_code, 0) << converted.errors;
+  EXPECT_EQ(tensors_of(folder.path() / "clip"), tensors_of(golden / "state_dict.safetensors"));
 }
 
 TEST(Convert, InfoListsTorchFiles) {

@@ -45,6 +45,11 @@ void write_world(const fs::path& folder) {
       {"dataset", "holiday"},
       {"images",
        {{{"imgid", 1}, {"filename", "one.jpg"}, {"split", "val"}, {"sentences", {{{"raw", "a tree on grass"}}}}}}}};
+  std::ofstream(folder / "references.json")
+      << R"({"annotations": [{"image_id": 1, "caption": "A tree on grass."}, {"image_id": 2, "caption": "Two dogs."}]})";
+  for (const char* system : {"results.json", "other.json"})
+    std::ofstream(folder / system) << R"([{"image_id": 2, "caption": "two dogs"}, {"image_id": 1, "caption": ")"
+                                   << system << R"("}])";
 }
 
 class Documents : public testing::TestWithParam<const char*> {};
@@ -68,7 +73,7 @@ TEST_P(Documents, TheirCommandsWork) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Guides, Documents, testing::Values("README.md", "docs/generating.md"));
+INSTANTIATE_TEST_SUITE_P(Guides, Documents, testing::Values("README.md", "docs/generating.md", "docs/metrics.md"));
 
 }  // namespace
 }  // namespace capdiff::test

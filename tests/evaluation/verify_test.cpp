@@ -3,12 +3,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "capdiff/base/hash.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/golden_copy.h"
 #include "tests/support/shared.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/torch_file.h"
 
 namespace capdiff::test {
 namespace {
@@ -50,8 +54,9 @@ TEST(Verify, SharedFoldersPass) {
   CAPDIFF_SHARED_OR_SKIP(ladic, "goldens/ladic_tiny");
   CAPDIFF_SHARED_OR_SKIP(dpm, "goldens/dpm");
   CAPDIFF_SHARED_OR_SKIP(wordpiece, "goldens/wordpiece");
+  CAPDIFF_SHARED_OR_SKIP(torch_archives, "goldens/torchbin");
   CAPDIFF_SHARED_OR_SKIP(vocabulary, "data/text/bert-base-uncased-vocab.txt");
-  for (const auto& folder : {ladic, dpm, wordpiece}) expect_pass(folder);
+  for (const auto& folder : {ladic, dpm, wordpiece, torch_archives}) expect_pass(folder);
 }
 
 TEST(Verify, NamesWhatWasRecomputedButNoInputs) {
@@ -178,6 +183,39 @@ TEST(Verify, TokeniserGoldensOfAnyVocabulary) {
   EXPECT_EQ(verified(folder.path()).failed(), 3u);
   std::filesystem::remove(folder.path() / "vocab.txt");
   expect_error(ErrorCode::not_found, "--vocab", [&] { verified(folder.path()); });
+}
+
+TEST(Verify, TorchArchivesLoadOrAreRefused) {
+  const TemporaryFolder folder;
+  const HostTensor weights =
+      HostTensor::of({3}, std::vector<float>{1.0f, -2.5f, std::numeric_limits<float>::infinity()});
+  folder.write("good.pt", torch_zip({{"fc.weight", weights}}));
+  folder.write("text.pt", "no checkpoint");
+  const nlohmann::json tensor{{"path", {"fc.weight"}},
+                              {"dtype", "F32"},
+                              {"shape", {3}},
+                              {"stride", {1}},
+                              {"storage_offset", 0},
+                              {"first", {1.0, -2.5, "inf"}},
+                              {"sha256_contiguous_le", sha256_hex(weights.bytes())}};
+  nlohmann::json manifest{{"files",
+                           {{{"file", "good.pt"}, {"expect", "ok"}, {"tensors", nlohmann::json::array({tensor})}},
+                            {{"file", "text.pt"}, {"expect", "error"}},
+                            {{"file", "text.pt"}, {"expect", "error_or_ok"}}}}};
+  const auto failed = [&] {
+    folder.write("manifest.json", manifest.dump());
+    return failures(verified(folder.path()));
+  };
+  EXPECT_EQ(failed(), std::set<std::string>{});
+  manifest["files"][0]["tensors"][0]["first"][1] = -2.0;
+  manifest["files"][0]["expect"] = "error";
+  manifest["files"][1]["expect"] = "ok";
+  EXPECT_EQ(failed(), (std::set<std::string>{"json.files.0.expect", "json.files.1.expect"}));
+  manifest["files"][0]["expect"] = "ok";
+  manifest["files"][0]["tensors"].push_back(tensor);
+  manifest["files"][2]["file"] = "../elsewhere/absent.pt";
+  EXPECT_EQ(failed(), (std::set<std::string>{"json.files.0.tensors.0.first", "json.files.0.tensor_count",
+                                             "json.files.1.expect"}));
 }
 
 }  // namespace

@@ -51,6 +51,19 @@ TEST(ParseJsonRecords, HandsOverEachRecordAndKeepsTheRest) {
   EXPECT_TRUE(rest["records2"].contains("x"));
 }
 
+TEST(ParseJsonRecords, OfAnArrayOrOfSeveralMembers) {
+  std::vector<std::string> seen;
+  parse_json_records(R"([{"a": [{"a": 1}]}, {"a": 2}])", "f", "",
+                     [&](const JsonReader& record) { seen.push_back(record.path() + record.json().dump()); });
+  EXPECT_THAT(seen, ElementsAre("[0]{\"a\":[{\"a\":1}]}", "[1]{\"a\":2}"));
+  seen.clear();
+  const nlohmann::json rest = parse_json_records(
+      R"({"x": [{"n": 1}], "z": [{"x": [{}]}], "y": [{"n": 2}, 5]})", "f", {"x", "y", "w"},
+      [&](const std::string& key, const JsonReader& record) { seen.push_back(key + record.json().dump()); });
+  EXPECT_THAT(seen, ElementsAre("x{\"n\":1}", "y{\"n\":2}"));
+  EXPECT_EQ(rest, nlohmann::json::parse(R"({"x": [], "z": [{"x": [{}]}], "y": [5]})"));
+}
+
 TEST(ParseJsonRecords, RefusesAnythingButAnArrayOfObjects) {
   const auto ignore = [](const JsonReader&) {};
   for (const char* const text : {"{}", "[]", R"({"r": {}})", R"({"r": {"a": {}}})", R"({"r": [1]})", R"({"r": [[{}]]})",

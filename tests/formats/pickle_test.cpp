@@ -13,7 +13,7 @@ using test::PickleWriter;
 using ::testing::HasSubstr;
 using Kind = Pickle::Kind;
 
-constexpr std::array<std::string_view, 1> kKnown{"some.module name"};
+constexpr std::array<std::string_view, 2> kKnown{"some.module name", "package.*"};
 
 /// A pickle with bytes of its own, none behind the last.
 struct Loaded {
@@ -86,6 +86,18 @@ TEST(Pickle, KeepsCallsInsteadOfMakingThem) {
   EXPECT_EQ(Loaded(PickleWriter().text("id").raw("Q").finish()).root().kind, Kind::persistent);
 }
 
+TEST(Pickle, KeepsAttributesOfObjects) {
+  PickleWriter writer;
+  writer.global("package.inner", "Class").raw(")\x81}(").text("a").raw("K\x01").text("b");
+  writer.global("package", "Other").raw(")\x81}b").raw("ub");
+  const Loaded loaded(writer.finish());
+  EXPECT_EQ(loaded.root().kind, Kind::object);
+  ASSERT_EQ(loaded.root().items.size(), 4u);
+  EXPECT_EQ(loaded.item(2).text, "b");
+  EXPECT_EQ(loaded.item(3).kind, Kind::object);
+  EXPECT_TRUE(loaded.item(3).items.empty());
+}
+
 TEST(Pickle, MakesOrderedDictionaries) {
   PickleWriter empty, pairs;
   empty.global("collections", "OrderedDict").raw(")R(K\x01K\x02u}b");
@@ -134,8 +146,18 @@ INSTANTIATE_TEST_SUITE_P(
         Hostile{"protocol 6", std::string("\x80\x06N.", 4), "protocol 6"},
         Hostile{"unknown opcode", of("\xff"), "0xff"}, Hostile{"persistent id in text", of("Pid\n"), "0x50"},
         Hostile{"instance", of("(ios\nsystem\n"), "0x69"}, Hostile{"object", of("(os"), "0x6f"},
-        Hostile{"new object", of(")\x81"), "0x81"}, Hostile{"extension", of("\x82\x01"), "0x82"},
-        Hostile{"unknown global", of("cos\nsystem\n"), "os.system"},
+        Hostile{"new object of nothing", of(")\x81"), "empty stack"},
+        Hostile{"new object of a function", of("csome.module\nname\n)\x81"), "no class"},
+        Hostile{"new object of a dictionary", of("})\x81"), "no class"},
+        Hostile{"new ordered dictionary", of("ccollections\nOrderedDict\n)\x81"), "no class"},
+        Hostile{"new object with arguments", of("cpackage\nClass\nN\x85\x81"), "arguments"},
+        Hostile{"new object without a tuple", of("cpackage\nClass\nN\x81"), "arguments"},
+        Hostile{"object of a tuple", of("cpackage\nClass\n)\x81)b"), "attributes"},
+        Hostile{"attributes given twice", of("cpackage\nClass\n)\x81}NNsb}NNsb"), "twice"},
+        Hostile{"item of an object", of("cpackage\nClass\n)\x81NNs"), "no dictionary"},
+        Hostile{"package of a longer name", of("cpackages\nClass\n"), "packages.Class"},
+        Hostile{"module of the same end", of("cevil.package\nClass\n"), "evil.package.Class"},
+        Hostile{"extension", of("\x82\x01"), "0x82"}, Hostile{"unknown global", of("cos\nsystem\n"), "os.system"},
         Hostile{"unknown global on the stack", of("\x8c\x02os\x8c\x06system\x93"), "os.system"},
         Hostile{"global of numbers", of("K\x01K\x01\x93"), "no text"},
         Hostile{"global without an end", of("cos"), "truncated"},

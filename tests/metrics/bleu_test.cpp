@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "capdiff/base/error.h"
 #include "tests/metrics/metric_goldens.h"
@@ -79,14 +80,29 @@ TEST(SentenceBleu, AddOneEqualsTheReference) {
   }
 }
 
-TEST(SentenceBleu, Method4EqualsTheReference) {
+TEST(SentenceBleu, OtherSmoothingByHand) {
+  const std::vector<Tokens> reference{words("a big cat")};
+  // p = 2/3, 1/2, then 0.1 of one n-gram and of none, or the smallest number.
+  EXPECT_NEAR(sentence_bleu(words("a big dog"), reference, BleuSmoothing::method1),
+              std::pow(2.0 / 3 * 1.0 / 2 * 0.1 * 0.1, 0.25), 1e-12);
+  const double tiny = sentence_bleu(words("a big dog"), reference, BleuSmoothing::none);
+  EXPECT_NEAR(tiny / std::pow(1.0 / 3, 0.25), std::sqrt(std::numeric_limits<double>::min()), 1e-165);
+}
+
+TEST(SentenceBleu, EqualsTheReference) {
   CAPDIFF_SHARED_OR_SKIP(file, "goldens/metrics/sentence_bleu_mbr.json");
   const auto golden = test::read_json(file);
   ASSERT_FALSE(golden.at("multi_reference").empty());
   for (const auto& expected : golden.at("multi_reference")) {
-    const auto value = sentence_bleu(words(expected.at("hyp").get<std::string>()), test::cut_all(expected.at("refs")),
-                                     BleuSmoothing::method4);
-    EXPECT_NEAR(value, expected.at("bleu4_method4").get<double>(), test::kMetricTolerance) << expected.dump();
+    for (const auto& [key, smoothing] : {std::pair<const char*, BleuSmoothing>{"bleu4_method4", BleuSmoothing::method4},
+                                         {"bleu4_method1", BleuSmoothing::method1},
+                                         {"bleu4_unsmoothed", BleuSmoothing::none}}) {
+      const double value = expected.at(key).get<double>();
+      EXPECT_NEAR(
+          sentence_bleu(words(expected.at("hyp").get<std::string>()), test::cut_all(expected.at("refs")), smoothing),
+          value, test::kMetricTolerance * std::min(1.0, value))
+          << key << " of " << expected.dump();
+    }
   }
   for (const auto& example : golden.at("mbr")) {
     const auto captions = test::cut_all(example.at("candidates"));

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
+#include "capdiff/base/error.h"
 #include "tests/metrics/metric_goldens.h"
 #include "tests/support/shared.h"
 
@@ -40,7 +43,52 @@ TEST(Diversity, EqualsTheReference) {
     for (std::size_t n = 0; n < 3; ++n) {
       EXPECT_NEAR(result.dist[n], expected.at("dist").at(n).get<double>(), 1e-12) << expected.at("name");
     }
+    EXPECT_NEAR(result.vocabulary_usage(expected.at("vocab_size")), expected.at("vocab_usage").get<double>(), 1e-12);
   }
+}
+
+TEST(Diversity, LengthVocabularyAndNovelty) {
+  const std::vector<Tokens> captions{words("a dog runs"), words("a dog"), words("a dog")};
+  EXPECT_DOUBLE_EQ(diversity(captions).mean_length(), 7.0 / 3);
+  EXPECT_DOUBLE_EQ(diversity({}).mean_length(), 0.0);
+  EXPECT_DOUBLE_EQ(diversity(captions).vocabulary_usage(12), 3.0 / 12);
+  EXPECT_THROW(diversity(captions).vocabulary_usage(0), Error);
+  EXPECT_DOUBLE_EQ(novel_share(captions, std::vector<Tokens>{words("a dog"), words("dog a")}), 1.0 / 3);
+  EXPECT_DOUBLE_EQ(novel_share(captions, {}), 1.0);
+  EXPECT_THROW(novel_share({}, captions), Error);
+}
+
+TEST(Diversity, SelfBleuOfCandidates) {
+  const std::vector<std::vector<Tokens>> images{{words("a dog runs on grass"), words("a dog runs on grass")},
+                                                {words("a b c d"), words("e f g h"), words("i j k l")},
+                                                {words("a dog")},
+                                                {}};
+  const auto result = self_bleu(images);
+  EXPECT_NEAR(result.per_image[0], 1.0, 1e-8);
+  EXPECT_NEAR(result.per_image[1], 0.0, 1e-8);
+  EXPECT_TRUE(std::isnan(result.per_image[2]));
+  EXPECT_TRUE(std::isnan(result.per_image[3]));
+  EXPECT_NEAR(result.corpus, 0.5, 1e-8);
+  EXPECT_TRUE(std::isnan(self_bleu(std::span(images).subspan(2)).corpus));
+}
+
+TEST(Diversity, SelfCiderOfCandidates) {
+  const std::vector<std::vector<Tokens>> images{
+      {words("a dog runs on grass"), words("a dog runs on grass"), words("a dog runs on grass")},
+      {words("a b c d"), words("e f g h"), words("i j k l")},
+      {words("a b c d"), words("a b c d"), words("e f g h")},
+      {words("a dog")}};
+  const DocumentFrequencies frequencies(std::vector<std::vector<Tokens>>{{words("x")}, {words("y")}});
+  const auto result = self_cider(images, frequencies);
+  EXPECT_NEAR(result.per_image[0], 0.0, 1e-6);
+  EXPECT_NEAR(result.per_image[1], 1.0, 1e-9);
+  // The matrix has the eigenvalues 2, 1 and 0.
+  EXPECT_NEAR(result.per_image[2], -std::log(std::sqrt(2.0) / (std::sqrt(2.0) + 1)) / std::log(3.0), 1e-6);
+  EXPECT_TRUE(std::isnan(result.per_image[3]));
+  EXPECT_NEAR(result.corpus, (result.per_image[0] + result.per_image[1] + result.per_image[2]) / 3, 1e-12);
+  // Frequencies of a single image make all words worth nothing.
+  const DocumentFrequencies one(std::vector<std::vector<Tokens>>{{words("a b c d e f g h i j k l")}});
+  EXPECT_NEAR(self_cider(images, one).per_image[1], 0.0, 1e-12);
 }
 
 }  // namespace

@@ -26,19 +26,6 @@ inline Tokens words(std::string_view text) {
   return split_white_space(text);
 }
 
-/// The reference code of ROUGE-L cuts at every single space, so that two spaces enclose an empty word.
-inline Tokens cut_at_spaces(std::string_view text) {
-  Tokens tokens{""};
-  for (const char c : text) {
-    if (c == ' ') {
-      tokens.emplace_back();
-    } else {
-      tokens.back().push_back(c);
-    }
-  }
-  return tokens;
-}
-
 using Cut = Tokens (*)(std::string_view);
 
 inline std::vector<Tokens> cut_all(const nlohmann::ordered_json& captions, Cut cut = words) {

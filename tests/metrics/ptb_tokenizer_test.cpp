@@ -72,17 +72,27 @@ INSTANTIATE_TEST_SUITE_P(Dots, PtbCases,
 
 INSTANTIATE_TEST_SUITE_P(
     Contractions, PtbCases,
-    ::testing::Values(Case{"The otter's pups' den", "the otter 's pups ' den"},
-                      Case{"I'm; you've. we’ll", "i 'm ; you 've . we ' ll"},
-                      Case{"can't won't hasn’t mustn`t", "ca n't wo n't has n't must n`t"},
-                      Case{"cannot gonna Gotta wanna lemme gimme", "can not gon na got ta wan na lem me gim me"},
-                      Case{"'Tis 'twas 'til 'em 'n 'cause", "'t is 't was 'til 'em 'n 'cause"},
-                      Case{"y'all y'hear", "y' all y' hear"}, Case{"reed'n'mud", "reed 'n' mud"},
-                      Case{"O'Hara d'Orsay l'eau n'est j'aime l'x", "o'hara d'orsay l'eau n'est j' aime l' x"},
-                      Case{"ma'am Lu'Ann", "ma'am lu'ann"},
-                      Case{"c'mon s'mores li'l ol' otter", "c'mon s'mores li'l ol' otter"},
-                      Case{"the '60s, a '71 pond", "the '60s , a '71 pond"}, Case{"swimmin' on", "swimmin ' on"},
-                      Case{"its 's 've x", "its 's 've x"}, Case{"reed'sling", "reed ` sling"}));
+    ::testing::Values(
+        Case{"The otter's pups' den", "the otter 's pups ' den"}, Case{"I'm; you've. we’ll", "i 'm ; you 've . we 'll"},
+        Case{"can't won't hasn’t mustn`t", "ca n't wo n't has n't must n`t"},
+        Case{"cannot gonna Gotta wanna lemme gimme", "can not gon na got ta wan na lem me gim me"},
+        Case{"'Tis 'twas 'til 'em 'n 'cause", "'t is 't was 'til 'em 'n 'cause"},
+        Case{"y'all y'hear", "y' all y' hear"}, Case{"reed'n'mud", "reed 'n' mud"},
+        Case{"O'Hara d'Orsay l'eau n'est j'aime l'x", "o'hara d'orsay l'eau n'est j' aime l' x"},
+        Case{"ma'am Lu'Ann", "ma'am lu'ann"}, Case{"c'mon s'mores li'l ol' otter", "c'mon s'mores li'l ol' otter"},
+        Case{"the '60s, a '71 pond", "the '60s , a '71 pond"}, Case{"swimmin' on", "swimmin ' on"},
+        Case{"its 's 've x", "its 's 've x"}, Case{"reed'sling", "reed ` sling"}, Case{"reed’sling", "reed 's ling"},
+        Case{"cann't x", "cann ' t x"}, Case{"mud.hasn't", "mud.hasn ' t"}));
+
+INSTANTIATE_TEST_SUITE_P(StopsBeforeCommas, PtbCases,
+                         ::testing::Values(Case{"in 1999., x", "in 1999. , x"}, Case{"two-tone.; x", "two-tone. ; x"},
+                                           Case{"X&Y.: z", "x&y. : z"}));
+
+INSTANTIATE_TEST_SUITE_P(BeyondLetters, PtbCases,
+                         ::testing::Values(Case{"\u304B\u3099 x", "\u304B x"}, Case{"\u0939\u093F", "\u0939\u093F"},
+                                           Case{"\u00E9-a e\u0301-a", "\u00E9-a e\u0301 - a"},
+                                           Case{"\u2010 \u2012 \u203C \u3003 x", "x"},
+                                           Case{"\u2020\u00A7", "\u2020 \u00A7"}, Case{"a\u058Ab", "a\u058Ab"}));
 
 INSTANTIATE_TEST_SUITE_P(Quotes, PtbCases,
                          ::testing::Values(Case{"\"Mud\" \" reed \"", "`` mud '' '' reed ''"},
@@ -116,15 +126,19 @@ INSTANTIATE_TEST_SUITE_P(Joints, PtbCases,
                          ::testing::Values(Case{"mud/reed a/b/c/d w/ a \\ b", "mud/reed a/b/c / d w / a \\ b"},
                                            Case{"mud-and-reed/clay a\\/b", "mud-and-reed/clay a\\/b"},
                                            Case{"X&Y Q+A x&y a &amp; b", "x&y q+a x & y a & b"},
-                                           Case{"C++ C# f#", "c++ c# f#"}, Case{"** @@ __ ## ~~", "** @@ __ ## ~ ~"},
+                                           Case{"C++ C# f#", "c++ c# f#"},
+                                           Case{"a \\* b \\*\\* S&Ls", "a \\* b \\*\\* s&ls"},
+                                           Case{"** @@ __ ## ~~", "** @@ __ ## ~ ~"},
                                            Case{"&#174; &ur; &reg;", "&#174; &ur; & reg ;"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Abbreviations, PtbCases,
     ::testing::Values(Case{"Oct. 9 Fla. pond Inc. x", "oct. 9 fla. pond inc. x"}, Case{"reeds, etc.", "reeds , etc. ."},
                       Case{"etc. Otters  etc.  x", "etc. . otters etc. . x"}, Case{"etc. <b>", "etc. . <b>"},
-                      Case{"etc., x", "etc. , x"}, Case{"Co. Ltd. x", "co. ltd. x"}, Case{"Ph.D. x", "ph.d. x"},
-                      Case{"Wash. x wash. x", "wash. x wash . x"},
+                      Case{"etc., x", "etc. , x"}, Case{"(mud, etc.)", "-lrb- mud , etc. . -rrb-"},
+                      Case{"(mud, etc.).", "-lrb- mud , etc. -rrb- ."}, Case{"Ph. D", "ph. d"},
+                      Case{"etc. \u00C9t\u00E9", "etc. . \u00E9t\u00E9"}, Case{"Co. Ltd. x", "co. ltd. x"},
+                      Case{"Ph.D. x", "ph.d. x"}, Case{"Wash. x wash. x", "wash. x wash . x"},
                       Case{"Dr. Otter vs. Gen. Mud on Elm St.", "dr. otter vs. gen. mud on elm st."},
                       Case{"route b. x.y.z. Mud", "route b. x.y.z. mud"},
                       Case{"b. The x.y. The end", "b . the x.y. . the end"},
@@ -218,9 +232,12 @@ TEST(PtbTokenizer, GoldenStreams) {
   CAPDIFF_SHARED_OR_SKIP(path, "goldens/ptb/ptb_stream.json");
   for (const auto& document : test::read_json(path)) {
     const auto lines = document.at("lines").get<std::vector<std::string>>();
+    const auto tokens = ptb_tokens(lines);
     const auto words = PtbTokenizer().tokenize(lines);
     for (std::size_t i = 0; i < lines.size(); ++i) {
-      EXPECT_EQ(words[i], without_ptb_punctuation(document.at("tokens")[i].get<Tokens>()))
+      EXPECT_EQ(tokens[i], document.at("tokens")[i].get<Tokens>())
+          << document.at("name") << ", line " << i << ": " << lines[i];
+      EXPECT_EQ(words[i], without_ptb_punctuation(tokens[i]))
           << document.at("name") << ", line " << i << ": " << lines[i];
     }
   }

@@ -81,14 +81,21 @@ PickleWriter& PickleWriter::tensor(std::string_view type, std::string_view key, 
 }
 
 std::string zip_file(const ZipContents& contents) {
+  return zip_file(contents, {});
+}
+
+std::string zip_file(const ZipContents& contents, const std::set<std::string>& compressed) {
   std::string file, directory;
   for (const auto& [name, bytes] : contents) {
+    // Of compressed entries nothing but their place is ever read; their size is said to be larger.
+    const bool deflated = compressed.contains(name);
     const auto crc = static_cast<std::uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
     const auto size = static_cast<std::uint32_t>(bytes.size());
     // Version, flags, method, time, date; then checksum, sizes and lengths, which both kinds of header have.
-    const std::string common = std::string("\x14\0\0\0\0\0\0\0\0\0", 10) + little_endian(crc) + little_endian(size) +
-                               little_endian(size) + little_endian(static_cast<std::uint16_t>(name.size())) +
-                               std::string(2, '\0');
+    const std::string common = std::string("\x14\0\0\0", 4) + std::string(deflated ? "\x08" : "\0", 1) +
+                               std::string(5, '\0') + little_endian(crc) + little_endian(size) +
+                               little_endian(deflated ? 2 * size + 9 : size) +
+                               little_endian(static_cast<std::uint16_t>(name.size())) + std::string(2, '\0');
     directory += std::string("PK\x01\x02\x14\0", 6) + common + std::string(10, '\0') +
                  little_endian(static_cast<std::uint32_t>(file.size())) + name;
     file += "PK\x03\x04" + common + name + bytes;
@@ -110,6 +117,51 @@ std::string torch_zip(const std::map<std::string, HostTensor>& tensors) {
   ZipContents storages;
   for (const auto& [name, tensor] : tensors) storages.emplace_back(std::to_string(storages.size()), bytes_of(tensor));
   return torch_zip(dictionary(tensors), storages);
+}
+
+namespace {
+
+/// Modules and tensors below the names of `tensors` that begin with `prefix`. Keys of storages are numbers in order.
+void write_module(PickleWriter& pickle, const std::map<std::string, HostTensor>& tensors, const std::string& prefix) {
+  pickle.global("__torch__.model.___torch_mangle_7", "Module").raw(")\x81}(").text("training").raw("\x89");
+  pickle.text("strides")
+      .global("torch.jit._pickle", "restore_type_tag")
+      .raw(
+          "](K\x01K\x02"
+          "e")
+      .text("List[int]")
+      .raw("\x86R");
+  pickle.text("_is_full_backward_hook").raw("N");
+  std::string last;
+  for (auto tensor = tensors.lower_bound(prefix); tensor != tensors.end() && tensor->first.starts_with(prefix);
+       ++tensor) {
+    const std::string rest = tensor->first.substr(prefix.size());
+    const std::string name = rest.substr(0, rest.find('.'));
+    if (name == last) continue;
+    last = name;
+    pickle.text(name);
+    if (name == rest)
+      pickle.tensor(storage_type(tensor->second.dtype()), std::to_string(std::distance(tensors.begin(), tensor)),
+                    tensor->second.numel(), 0, tensor->second.shape().sizes(), row_major(tensor->second.shape()));
+    else
+      write_module(pickle, tensors, prefix + name + ".");
+  }
+  pickle.raw("ub");
+}
+
+}  // namespace
+
+std::string torch_script(const std::map<std::string, HostTensor>& tensors) {
+  PickleWriter pickle;
+  write_module(pickle, tensors, "");
+  ZipContents contents{{"clip/data.pkl", pickle.finish()},
+                       {"clip/code/__torch__/model.py", "deflated"},
+                       {"clip/code/__torch__/model.py.debug_pkl", "deflated"}};
+  for (const auto& [name, tensor] : tensors)
+    contents.emplace_back("clip/data/" + std::to_string(contents.size() - 3), bytes_of(tensor));
+  contents.emplace_back("clip/constants.pkl", "\x80\x02).");
+  contents.emplace_back("clip/version", "3\n");
+  return zip_file(contents, {"clip/code/__torch__/model.py", "clip/code/__torch__/model.py.debug_pkl"});
 }
 
 std::string torch_legacy(const std::map<std::string, HostTensor>& tensors) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -38,11 +39,17 @@ using ZipContents = std::vector<std::pair<std::string, std::string>>;
 /// A zip file of stored entries.
 std::string zip_file(const ZipContents& contents);
 
+/// The same with the entries named in `compressed` marked as deflated. Their contents have to be so already.
+std::string zip_file(const ZipContents& contents, const std::set<std::string>& compressed);
+
 /// A zip checkpoint with this data.pkl and these storages by key.
 std::string torch_zip(const std::string& pickle, const ZipContents& storages);
 
 /// A checkpoint with a flat dictionary of tensors, zip or legacy.
 std::string torch_zip(const std::map<std::string, HostTensor>& tensors);
+/// A TorchScript archive of modules whose attributes are the tensors, by the dots in their names, and flags, as
+/// torch.jit.save writes it: with compressed source texts.
+std::string torch_script(const std::map<std::string, HostTensor>& tensors);
 std::string torch_legacy(const std::map<std::string, HostTensor>& tensors);
 
 }  // namespace capdiff::test

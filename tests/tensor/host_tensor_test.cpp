@@ -52,6 +52,14 @@ TEST(HostTensor, RejectsWhatDoesNotFit) {
   expect_error(ErrorCode::internal, "cannot become", [] { HostTensor(DType::f32, {2}).reshaped({3}); });
 }
 
+TEST(HostTensor, Transposes) {
+  const HostTensor matrix = HostTensor::of({2, 3}, {1, 2, 3, 4, 5, 6});
+  EXPECT_EQ(matrix.transposed().shape(), (Shape{3, 2}));
+  EXPECT_THAT(matrix.transposed().values<float>(), ElementsAre(1, 4, 2, 5, 3, 6));
+  EXPECT_THAT(matrix.to(DType::bf16).transposed().to(DType::f32).values<float>(), ElementsAre(1, 4, 2, 5, 3, 6));
+  expect_error(ErrorCode::internal, "no matrix", [] { HostTensor(DType::f32, {2}).transposed(); });
+}
+
 TEST(HostTensor, ConvertsBetweenTypes) {
   const HostTensor tensor = HostTensor::of({3}, {1.0f, -0.5f, 3.1415926f});
   EXPECT_THAT(tensor.to(DType::bf16).to(DType::f32).values<float>(), ElementsAre(1.0f, -0.5f, 3.140625f));

@@ -80,5 +80,28 @@ TEST(Unicode, RandomBytesNeverBreakAnything) {
   }
 }
 
+TEST(Unicode, TellsLettersAndNumbers) {
+  for (const char32_t c : U"aZ\u00e9\u00df\u02b0\u01c5\u65e5\u0e17")
+    EXPECT_EQ(is_letter(c), c != 0) << static_cast<unsigned>(c);
+  for (const char32_t c : U"0\u0663\u00bd\u00b2\u2163\u2460")
+    EXPECT_EQ(is_number(c), c != 0) << static_cast<unsigned>(c);
+  for (const char32_t c : U"_ \u0301'\u24b6\U0001f600")
+    EXPECT_FALSE(is_letter(c) || is_number(c)) << static_cast<unsigned>(c);
+}
+
+TEST(Unicode, ReplacesIllFormedPartsAsPythonDoes) {
+  EXPECT_EQ(well_formed_utf8("caf\u00e9 \U0001f600"), "caf\u00e9 \U0001f600");
+  const std::string r = "\ufffd";
+  EXPECT_EQ(well_formed_utf8("\xe2\x82"), r);
+  EXPECT_EQ(well_formed_utf8("\xe2\x82z"), r + "z");
+  EXPECT_EQ(well_formed_utf8("\xf0\x9f\x98z\xf0\x9f"), r + "z" + r);
+  EXPECT_EQ(well_formed_utf8("\x80\xbf\xff"), r + r + r);
+  EXPECT_EQ(well_formed_utf8("\xc0\xaf"), r + r);
+  EXPECT_EQ(well_formed_utf8("\xed\xa0\x80"), r + r + r);
+  EXPECT_EQ(well_formed_utf8("\xe0\x9f\x80"), r + r + r);
+  EXPECT_EQ(well_formed_utf8("\xf4\x90\x80\x80"), r + r + r + r);
+  EXPECT_EQ(well_formed_utf8("\xe2\xe2\x82\xac"), r + "\u20ac");
+}
+
 }  // namespace
 }  // namespace capdiff

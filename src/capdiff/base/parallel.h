@@ -36,4 +36,12 @@ void parallel_ranges(std::int64_t n, int threads, Body&& body) {
   if (failure) std::rethrow_exception(failure);
 }
 
+/// Calls body(i) for every i of [0, n) on all threads, in contiguous parts.
+template <class Body>
+void parallel_for(std::size_t n, Body&& body) {
+  parallel_ranges(static_cast<std::int64_t>(n), omp_get_max_threads(), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) body(static_cast<std::size_t>(i));
+  });
+}
+
 }  // namespace capdiff

@@ -76,7 +76,7 @@ std::int64_t CheckpointImport::count(std::string_view path) const {
   return parts;
 }
 
-void CheckpointImport::keep(const std::string& name, const Shape& shape, const std::string& as) {
+std::string CheckpointImport::take(const std::string& name, const Shape& shape) {
   const std::string before = old_norm_name(name);
   const std::string& there = !contains(name) && !before.empty() && contains(before) ? before : name;
   const TensorType& type = require(there, fmt::format("shape {}", to_string(shape)));
@@ -86,8 +86,24 @@ void CheckpointImport::keep(const std::string& name, const Shape& shape, const s
   if (!is_floating(type.dtype))
     fail(ErrorCode::invalid_model, "{}: tensor \"{}{}\" has elements of type {}; expected a floating-point type",
          source(), prefix_, there, name_of(type.dtype));
-  kept_[as] = prefix_ + there;
   mentioned_.insert(prefix_ + there);
+  return prefix_ + there;
+}
+
+void CheckpointImport::keep(const std::string& name, const Shape& shape, const std::string& as) {
+  kept_[as] = {{take(name, shape)}, shape};
+}
+
+void CheckpointImport::keep_stacked(const std::vector<std::string>& names, const Shape& shape, const std::string& as) {
+  std::vector<std::int64_t> sizes = shape.sizes();
+  sizes.at(0) *= static_cast<std::int64_t>(names.size());
+  Kept kept{{}, Shape(sizes)};
+  for (const std::string& name : names) kept.parts.push_back(take(name, shape));
+  kept_[as] = std::move(kept);
+}
+
+void CheckpointImport::keep_transposed(const std::string& name, const Shape& shape, const std::string& as) {
+  kept_[as] = {{take(name, shape)}, {shape[1], shape[0]}, true};
 }
 
 void CheckpointImport::drop(const std::string& name, const std::vector<std::int64_t>& sizes) {
@@ -110,18 +126,29 @@ void CheckpointImport::require_nothing_else(std::string_view path) const {
            entry->first, to_string(entry->second.shape));
 }
 
+HostTensor CheckpointImport::assemble(const Kept& kept, DType dtype) const {
+  std::vector<HostTensor> parts;
+  for (const std::string& name : kept.parts) {
+    parts.push_back(file_.tensor(name).to(dtype));
+    require_finite(parts.back(), name, source());
+  }
+  if (kept.transposed) return parts.front().transposed();
+  if (parts.size() == 1) return parts.front();
+  HostTensor stacked(dtype, kept.shape);
+  auto out = stacked.mutable_bytes().begin();
+  for (const HostTensor& part : parts) out = std::ranges::copy(part.bytes(), out).out;
+  return stacked;
+}
+
 void CheckpointImport::write(const std::filesystem::path& path, DType dtype) const {
   std::map<std::string, TensorType> types;
-  for (const auto& [name, original] : kept_)
-    types.emplace(name, TensorType{dtype, file_.entries().find(original)->second.shape});
+  for (const auto& [name, kept] : kept_) types.emplace(name, TensorType{dtype, kept.shape});
   Progress progress("converting", types.size());
   write_safetensors(path, types,
                     [&](const std::string& name) {
                       file_.forget_pages();
                       progress.advance();
-                      HostTensor tensor = file_.tensor(kept_.at(name)).to(dtype);
-                      require_finite(tensor, kept_.at(name), source());
-                      return tensor;
+                      return assemble(kept_.at(name), dtype);
                     },
                     {{"format", "pt"}, {"producer", "capdiff " CAPDIFF_VERSION}});
 }

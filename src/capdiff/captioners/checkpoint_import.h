@@ -33,6 +33,10 @@ class CheckpointImport {
   /// The tensor must be there with this shape and become `as`. LayerNorm's parameters may have their old names gamma
   /// and beta.
   void keep(const std::string& name, const Shape& shape, const std::string& as);
+  /// The same for several tensors of one shape [n, …], which become one [count · n, …] in their order.
+  void keep_stacked(const std::vector<std::string>& names, const Shape& shape, const std::string& as);
+  /// The same for a matrix of `shape` [n, m] that becomes [m, n].
+  void keep_transposed(const std::string& name, const Shape& shape, const std::string& as);
   /// The tensor may be there with these sizes, -1 standing for any, and is left out.
   void drop(const std::string& name, const std::vector<std::int64_t>& sizes);
   /// Throws for the first tensor whose name begins with `path`, and of which neither was said.
@@ -42,12 +46,22 @@ class CheckpointImport {
   void write(const std::filesystem::path& path, DType dtype) const;
 
  private:
+  /// What a tensor of the model folder is made of.
+  struct Kept {
+    std::vector<std::string> parts;  ///< whole old names, to be stacked
+    Shape shape;                     ///< of what comes out
+    bool transposed = false;
+  };
+
   const TensorType& require(std::string_view name, std::string_view expected) const;
+  /// The whole name of a tensor that must be there with this shape.
+  std::string take(const std::string& name, const Shape& shape);
+  HostTensor assemble(const Kept& kept, DType dtype) const;
 
   WeightsFile file_;
   std::string prefix_;
-  std::map<std::string, std::string> kept_;  // new name → whole old name
-  std::set<std::string> mentioned_;          // whole old names
+  std::map<std::string, Kept> kept_;  // by new name
+  std::set<std::string> mentioned_;   // whole old names
 };
 
 /// A part of a checkpoint under `from`, to become `to`, or to be left out where there is no `to`.

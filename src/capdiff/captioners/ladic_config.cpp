@@ -26,29 +26,6 @@ const char* name_of(TimeGrid grid) {
   return grid == TimeGrid::stride ? "stride" : "even";
 }
 
-SplitBertConfig text_config(const JsonReader& json, SplitBertConfig config) {
-  BertConfig& bert = config.bert;
-  bert.vocab_size = json.get_int("vocab_size", 1, kMaxVocabulary);
-  bert.hidden = json.get_int("hidden", 1, kMaxWidth);
-  bert.heads = json.get_int("heads", 1, bert.hidden);
-  require_divisible(json, bert.hidden, bert.heads);
-  bert.intermediate = json.get_int("intermediate", 1, kMaxWidth);
-  bert.max_position = json.get_int("max_position", 1, kMaxPositions);
-  bert.type_vocab = json.get_int("type_vocab", 1, 16, bert.type_vocab);
-  bert.eps = static_cast<float>(json.get_number("eps", 0.0, 1.0, bert.eps));
-  bert.init_std = static_cast<float>(json.get_number("init_std", 0.0, 1.0, bert.init_std));
-  config.encoder_layers = json.get_int("encoder_layers", 0, kMaxLayers, config.encoder_layers);
-  config.decoder_layers = json.get_int("decoder_layers", 0, kMaxLayers, config.decoder_layers);
-  bert.layers = config.encoder_layers + config.decoder_layers;
-  const char* special_latent = config.special_latent == SpecialLatent::dot ? "dot" : "zeros";
-  config.special_latent = json.get_choice("special_latent", {"zeros", "dot"}, special_latent) == "dot"
-                              ? SpecialLatent::dot
-                              : SpecialLatent::zeros;
-  config.target_dropout = static_cast<float>(json.get_number("target_dropout", 0.0, 0.9, config.target_dropout));
-  json.reject_unknown_keys();
-  return config;
-}
-
 LadicDenoiserConfig denoiser_config(const JsonReader& json) {
   LadicDenoiserConfig config;
   config.hidden = json.get_int("hidden", 1, kMaxWidth);
@@ -88,6 +65,29 @@ void read_scheduler(const JsonReader& json, LadicConfig& config) {
 
 }  // namespace
 
+SplitBertConfig split_bert_config(const JsonReader& json, SplitBertConfig config) {
+  BertConfig& bert = config.bert;
+  bert.vocab_size = json.get_int("vocab_size", 1, kMaxVocabulary);
+  bert.hidden = json.get_int("hidden", 1, kMaxWidth);
+  bert.heads = json.get_int("heads", 1, bert.hidden);
+  require_divisible(json, bert.hidden, bert.heads);
+  bert.intermediate = json.get_int("intermediate", 1, kMaxWidth);
+  bert.max_position = json.get_int("max_position", 1, kMaxPositions);
+  bert.type_vocab = json.get_int("type_vocab", 1, 16, bert.type_vocab);
+  bert.eps = static_cast<float>(json.get_number("eps", 0.0, 1.0, bert.eps));
+  bert.init_std = static_cast<float>(json.get_number("init_std", 0.0, 1.0, bert.init_std));
+  config.encoder_layers = json.get_int("encoder_layers", 0, kMaxLayers, config.encoder_layers);
+  config.decoder_layers = json.get_int("decoder_layers", 0, kMaxLayers, config.decoder_layers);
+  bert.layers = config.encoder_layers + config.decoder_layers;
+  const char* special_latent = config.special_latent == SpecialLatent::dot ? "dot" : "zeros";
+  config.special_latent = json.get_choice("special_latent", {"zeros", "dot"}, special_latent) == "dot"
+                              ? SpecialLatent::dot
+                              : SpecialLatent::zeros;
+  config.target_dropout = static_cast<float>(json.get_number("target_dropout", 0.0, 0.9, config.target_dropout));
+  json.reject_unknown_keys();
+  return config;
+}
+
 LadicConfig LadicConfig::of(Profile profile) {
   LadicConfig config;
   config.profile = profile;
@@ -125,7 +125,7 @@ LadicConfig LadicConfig::from_json(const JsonReader& json, const JsonReader* sch
   config.length = json.get_int("length", 3, kMaxPositions);
   config.max_words = json.get_int("max_words", 1, kMaxPositions, config.max_words);
   config.image_encoder = image_encoder_config(json.get_object("image_encoder"));
-  config.text = text_config(json.get_object("text"), config.text);
+  config.text = split_bert_config(json.get_object("text"), config.text);
   config.denoiser = denoiser_config(json.get_object("diffuser"));
   config.denoiser.latent = config.text.bert.hidden;
   config.denoiser.encoder_width = token_width(config.image_encoder);

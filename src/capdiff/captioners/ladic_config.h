@@ -42,6 +42,10 @@ enum class TimeGrid {
   stride,  ///< a stride of ⌈(T − 1) / N⌉, as released: `stride_times`
 };
 
+/// Reads the object `text` of a configuration, LaDiC's or that of a folder of BERT alone; what is absent is as in
+/// `config`.
+SplitBertConfig split_bert_config(const JsonReader& json, SplitBertConfig config);
+
 /// Everything that tells one LaDiC from another: the `config.json` of a model folder and its `scheduler_config.json`.
 struct LadicConfig {
   Profile profile = Profile::paper;

@@ -1,36 +1,63 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
-#include <nlohmann/json_fwd.hpp>
+#include <memory>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "capdiff/metrics/caption_tokens.h"
+#include "capdiff/evaluation/caption_metric.h"
+#include "capdiff/evaluation/length_groups.h"
+#include "capdiff/evaluation/significance.h"
 
 namespace capdiff {
 
 /// Scores of captions against references. Values are raw, as the coco-caption tools print them (CIDEr-D 1.262).
 struct EvaluationReport {
-  /// Metric and corpus value, in the order in which tables show them.
-  std::vector<std::pair<std::string, double>> corpus;
-  /// Metric values by image id.
-  std::map<std::string, std::map<std::string, double>> per_image;
+  /// Image ids, in the order of all values by image.
+  std::vector<std::string> images;
+  /// In the order in which tables show them.
+  std::vector<MetricScores> metrics;
   /// Metrics that were not computed, with the reason.
   std::map<std::string, std::string> skipped;
   /// Program, version, tokeniser, number of images and references: what a score must be compared under.
   std::string signature;
-  std::size_t images = 0;
+  /// What people should know of the captions: how many are empty, which images were left out.
+  std::vector<std::string> notes;
   std::size_t distinct_captions = 0;
   double seconds = 0.0;
+
+  std::vector<LengthGroup> by_length;  ///< empty unless asked for
+  std::vector<Comparison> comparison;  ///< with another system; empty unless asked for
+  std::string compared_with;           ///< the file of the other system
+
+  /// A column by its name ("BLEU-4"), or nothing.
+  const MetricScores::Column* find(std::string_view name) const;
 };
 
-/// BLEU-1..4, ROUGE-L and CIDEr-D of one caption per image.
-EvaluationReport score_captions(std::span<const EvaluatedCaption> captions, const CaptionTokenizer& tokenizer);
+/// A set of captions in words, ready for metrics.
+class PreparedCaptions {
+ public:
+  PreparedCaptions(std::vector<EvaluatedCaption> captions, const CaptionTokenizer& tokenizer);
 
-/// The object that `--json` prints: {"corpus", "per_image", "skipped", "signature", "images", "seconds"}.
-nlohmann::json to_json(const EvaluationReport& report);
+  CaptionSet set() const { return {captions_, words_, *tokenizer_}; }
+
+ private:
+  std::vector<EvaluatedCaption> captions_;
+  std::vector<ScoredImage> words_;
+  const CaptionTokenizer* tokenizer_;
+};
+
+/// Scores captions by all metrics, in order. A metric that throws Error(unsupported) is skipped with its reason.
+EvaluationReport score_captions(const PreparedCaptions& captions,
+                                std::span<const std::unique_ptr<CaptionMetric>> metrics);
+
+/// The object that `--json` prints: {"corpus", "per_image", "skipped", "signature", "images", "distinct_captions",
+/// "seconds"}, and "notes", "by_length" and "comparison" where there are any. A value that is no number is absent.
+std::string to_json(const EvaluationReport& report);
+/// A line of names, then one for each image: its id and its values.
+std::string to_csv(const EvaluationReport& report);
 /// A table for people, values times 100.
 std::string to_table(const EvaluationReport& report);
 

@@ -22,15 +22,20 @@ class GradientCheck {
 
 struct VerifyOptions {
   GradientCheck* gradients = nullptr;
-  /// Vocabulary of the tokeniser's goldens. Otherwise `vocab.txt` of the folder,
-  /// $CAPDIFF_DATA/text/bert-base-uncased-vocab.txt, then ../../data/text/bert-base-uncased-vocab.txt from the folder.
+  /// Vocabulary of a tokeniser's goldens. Otherwise `vocab.txt` of the folder,
+  /// $CAPDIFF_DATA/text/bert-base-uncased-vocab.txt, then ../../data/text/bert-base-uncased-vocab.txt from the folder;
+  /// for CLIP's byte-pair tokeniser bpe_simple_vocab_16e6.txt.gz in all these places.
   std::optional<std::filesystem::path> vocabulary = {};
+  /// METEOR's data for the goldens of the metrics. Otherwise `meteor` of the folder, $CAPDIFF_DATA/meteor, then
+  /// ../../data/meteor from the folder.
+  std::optional<std::filesystem::path> meteor_data = {};
 };
 
 /// Recomputes every golden number of a folder with the program's own functions, in f32 on `backend`, and compares. The
-/// folder's kind is `kind` of its `golden.json` (`ladic`, `dpm-solver`); folders without that file are known by others:
-/// `wordpiece.json`, `cleaning.json`, `decode.json`. A golden that nothing computes fails, and so does one that is
-/// missing. Throws `Error` where the folder cannot be read as what it claims to be.
+/// folder's kind is `kind` of its `golden.json` (`ladic`, `dpm-solver`, `clip`); folders without that file are known by
+/// others: `wordpiece.json`, `cleaning.json`, `decode.json`; `clip_bpe.json`; `ptb.json`; `*_expected.json`;
+/// `manifest.json`. A golden that nothing computes fails, and so does one that is missing. Throws `Error` where the
+/// folder cannot be read as what it claims to be.
 GoldenReport verify(const std::filesystem::path& folder, Backend& backend, const VerifyOptions& options = {});
 
 }  // namespace capdiff

@@ -1,13 +1,12 @@
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "capdiff/base/error.h"
 #include "capdiff/base/files.h"
 #include "capdiff/base/hash.h"
 #include "capdiff/captioners/ladic_model.h"
+#include "capdiff/evaluation/golden_text.h"
 #include "capdiff/evaluation/verify_kinds.h"
 #include "capdiff/formats/json_reader.h"
 #include "capdiff/text/clean_caption.h"
@@ -22,32 +21,6 @@ using Json = nlohmann::json;
 using Ids = std::vector<std::int64_t>;
 
 constexpr std::size_t kMaxVocabularyBytes = std::size_t{16} << 20;
-
-fs::path find_vocabulary(const fs::path& folder, const std::optional<fs::path>& given) {
-  const fs::path usual = fs::path("text") / "bert-base-uncased-vocab.txt";
-  std::vector<fs::path> places;
-  if (given) {
-    places = {*given};
-  } else {
-    places.push_back(folder / "vocab.txt");
-    if (const char* data = std::getenv("CAPDIFF_DATA"); data && *data) places.push_back(data / usual);
-    places.push_back(folder / ".." / ".." / "data" / usual);
-  }
-  for (const fs::path& place : places)
-    if (fs::exists(place)) return place;
-  fail(ErrorCode::not_found, "{}: the vocabulary of these goldens is not there; name it with --vocab",
-       places.back().string());
-}
-
-/// The number behind "ids" in "ids24".
-std::optional<std::int64_t> number_behind(std::string_view prefix, std::string_view key) {
-  if (!key.starts_with(prefix)) return std::nullopt;
-  key.remove_prefix(prefix.size());
-  std::int64_t number = 0;
-  const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), number);
-  if (error != std::errc() || end != key.data() + key.size()) return std::nullopt;
-  return number;
-}
 
 /// The tokeniser's goldens, file by file. Lengths and numbers of words are those in the names of the keys.
 class TokenizerVerification {
@@ -125,11 +98,7 @@ class TokenizerVerification {
 
   template <class Check>
   void for_each_case(const std::string& path, const Json& cases, const Check& check) {
-    if (cases.empty()) report_.fail_check("json." + path, "there is no case");
-    for (std::size_t i = 0; i < cases.size(); ++i) {
-      const std::string place = path + "." + std::to_string(i);
-      report_.part("json." + place, [&] { check(place, cases.at(i)); });
-    }
+    capdiff::for_each_case(report_, path, cases, check);
   }
 
   /// Whatever a case states of `text` at a fixed length.
@@ -185,7 +154,8 @@ bool has_tokenizer_goldens(const fs::path& folder) {
 
 GoldenReport verify_tokenizer(const fs::path& folder, const std::optional<fs::path>& vocabulary) {
   GoldenReport report;
-  TokenizerVerification verification(find_vocabulary(folder, vocabulary), report);
+  TokenizerVerification verification(
+      find_vocabulary(folder, vocabulary, {.own = "vocab.txt", .shared = "bert-base-uncased-vocab.txt"}), report);
   using Part = void (TokenizerVerification::*)(const Json&);
   for (const auto& [name, run] :
        {std::pair<std::string_view, Part>{"wordpiece.json", &TokenizerVerification::tokenising},

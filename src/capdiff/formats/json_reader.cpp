@@ -12,9 +12,7 @@
 namespace capdiff {
 namespace {
 
-constexpr int kMaxDepth = 64;
-
-using Event = nlohmann::json::parse_event_t;
+constexpr std::size_t kMaxDepth = 64;
 
 /// A value as it stands in the file, cut to a length that fits a message.
 std::string excerpt(const nlohmann::json& value) {
@@ -25,45 +23,108 @@ std::string excerpt(const nlohmann::json& value) {
   return text;
 }
 
-/// Watches a parse for what the parser itself lets through: deep nesting and keys given twice.
-class Guard {
+/// Builds a document while it is parsed, refuses what the parser itself lets through (deep nesting, keys given twice),
+/// and hands the objects of some arrays over as soon as they are complete.
+class Builder final : public nlohmann::json_sax<nlohmann::json> {
  public:
-  Guard(const std::string& source, ErrorCode code) : source_(source), code_(code) {}
+  /// Takes record number `index` of the array at `key`.
+  using Consume = std::function<void(const std::string& key, std::size_t index, nlohmann::json record)>;
 
-  void see(int depth, Event event, const nlohmann::json& parsed) {
-    switch (event) {
-      case Event::object_start: keys_.emplace_back(); [[fallthrough]];
-      case Event::array_start:
-        if (depth >= kMaxDepth) fail(code_, "{}: JSON nested deeper than {} levels", source_, kMaxDepth);
-        break;
-      case Event::object_end: keys_.pop_back(); break;
-      case Event::key:
-        if (!keys_.back().insert(parsed.get<std::string>()).second)
-          fail(code_, "{}: the key {} is given twice", source_, excerpt(parsed));
-        break;
-      default: break;
-    }
+  /// Arrays of records are the members `keys` of the document; an empty one stands for the document itself.
+  Builder(std::string_view text, const std::string& source, ErrorCode code, const std::vector<std::string>& keys,
+          const Consume& consume)
+      : text_(text), source_(source), code_(code), keys_(keys), consume_(consume) {}
+
+  nlohmann::json take() { return std::move(root_); }
+
+  bool null() override { return add(nullptr); }
+  bool boolean(bool value) override { return add(value); }
+  bool number_integer(number_integer_t value) override { return add(value); }
+  bool number_unsigned(number_unsigned_t value) override { return add(value); }
+  bool number_float(number_float_t value, const string_t&) override { return add(value); }
+  bool string(string_t& value) override { return add(std::move(value)); }
+  bool binary(binary_t&) override { return false; }
+  bool start_object(std::size_t) override { return open(nlohmann::json::object()); }
+  bool start_array(std::size_t) override {
+    const bool records = (open_.empty() || (open_.size() == 1 && open_[0]->is_object())) && records_ == nullptr;
+    const auto key = records ? std::ranges::find(keys_, open_.empty() ? std::string() : key_) : keys_.end();
+    open(nlohmann::json::array());
+    if (key == keys_.end()) return true;
+    records_ = open_.back();
+    records_key_ = *key;
+    index_ = 0;
+    return true;
+  }
+  bool key(string_t& name) override {
+    key_ = name;
+    const auto [member, added] = open_.back()->get_ref<nlohmann::json::object_t&>().emplace(std::move(name), nullptr);
+    if (!added) fail(code_, "{}: the key {} is given twice", source_, excerpt(key_));
+    slot_ = &member->second;
+    return true;
+  }
+  bool end_object() override {
+    nlohmann::json* const done = open_.back();
+    open_.pop_back();
+    if (open_.empty() || open_.back() != records_) return true;
+    nlohmann::json record = std::move(*done);
+    records_->get_ref<nlohmann::json::array_t&>().pop_back();
+    consume_(records_key_, index_++, std::move(record));
+    return true;
+  }
+  bool end_array() override {
+    if (open_.back() == records_) records_ = nullptr;
+    open_.pop_back();
+    return true;
+  }
+  bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) override {
+    constexpr int kNumberOutOfRange = 406;
+    if (error.id == kNumberOutOfRange) fail(code_, "{}: not valid JSON: a number is out of range", source_);
+    const std::string_view before = text_.substr(0, std::min(position, text_.size()));
+    fail(code_, "{}: not valid JSON (line {}); the file may be truncated", source_,
+         1 + std::count(before.begin(), before.end(), '\n'));
   }
 
  private:
+  nlohmann::json* place(nlohmann::json value) {
+    if (open_.empty()) return &(root_ = std::move(value));
+    if (open_.back()->is_object()) return &(*slot_ = std::move(value));
+    auto& array = open_.back()->get_ref<nlohmann::json::array_t&>();
+    array.push_back(std::move(value));
+    return &array.back();
+  }
+  template <class Value>
+  bool add(Value&& value) {
+    place(std::forward<Value>(value));
+    return true;
+  }
+  bool open(nlohmann::json value) {
+    if (open_.size() >= kMaxDepth) fail(code_, "{}: JSON nested deeper than {} levels", source_, kMaxDepth);
+    open_.push_back(place(std::move(value)));
+    return true;
+  }
+
+  std::string_view text_;
   const std::string& source_;
   ErrorCode code_;
-  std::vector<std::set<std::string>> keys_;
+  const std::vector<std::string>& keys_;
+  const Consume& consume_;
+
+  nlohmann::json root_;
+  std::vector<nlohmann::json*> open_;  // objects and arrays that are not complete, outermost first
+  nlohmann::json* slot_ = nullptr;     // where the value of the last key goes
+  std::string key_;
+  nlohmann::json* records_ = nullptr;  // the array whose objects are handed over, while it is read
+  std::string records_key_;
+  std::size_t index_ = 0;
 };
 
-template <class Callback>
-nlohmann::json parse_with(std::string_view text, const std::string& source, ErrorCode code, const Callback& callback) {
+nlohmann::json build(std::string_view text, const std::string& source, ErrorCode code,
+                     const std::vector<std::string>& keys = {}, const Builder::Consume& consume = {}) {
   // The parser takes a zero byte for the end of the text, and would not look at what follows.
   if (text.find('\0') != std::string_view::npos) fail(code, "{}: not valid JSON: it has a zero byte", source);
-  try {
-    return nlohmann::json::parse(text.begin(), text.end(), callback);
-  } catch (const nlohmann::json::parse_error& error) {
-    const std::string_view before = text.substr(0, std::min(error.byte, text.size()));
-    fail(code, "{}: not valid JSON (line {}); the file may be truncated", source,
-         1 + std::count(before.begin(), before.end(), '\n'));
-  } catch (const nlohmann::json::exception&) {
-    fail(code, "{}: not valid JSON: a number is out of range", source);
-  }
+  Builder builder(text, source, code, keys, consume);
+  nlohmann::json::sax_parse(text.begin(), text.end(), &builder);
+  return builder.take();
 }
 
 std::string choices_text(const std::vector<std::string>& choices) {
@@ -73,31 +134,27 @@ std::string choices_text(const std::vector<std::string>& choices) {
 }  // namespace
 
 nlohmann::json parse_json(std::string_view text, const std::string& source, ErrorCode code) {
-  Guard guard(source, code);
-  return parse_with(text, source, code, [&](int depth, Event event, nlohmann::json& parsed) {
-    guard.see(depth, event, parsed);
-    return true;
+  return build(text, source, code);
+}
+
+nlohmann::json parse_json_records(std::string_view text, const std::string& source,
+                                  const std::vector<std::string>& keys,
+                                  const std::function<void(const std::string& key, const JsonReader& record)>& consume,
+                                  ErrorCode code) {
+  return build(text, source, code, keys, [&](const std::string& key, std::size_t index, nlohmann::json record) {
+    consume(key, JsonReader(std::move(record), source, code, fmt::format("{}[{}]", key, index)));
   });
 }
 
 nlohmann::json parse_json_records(std::string_view text, const std::string& source, const std::string& key,
                                   const std::function<void(const JsonReader&)>& consume, ErrorCode code) {
-  Guard guard(source, code);
-  bool at_key = false;      // the value of `key` comes next, or is being read
-  bool in_records = false;  // it is an array
-  std::size_t records = 0;
-  const auto callback = [&](int depth, Event event, nlohmann::json& parsed) {
-    guard.see(depth, event, parsed);
-    if (depth == 1) {
-      if (event == Event::key) at_key = parsed == key;
-      if (event == Event::array_start) in_records = at_key;
-      if (event == Event::array_end) in_records = false;
-    }
-    if (depth != 2 || event != Event::object_end || !in_records) return true;
-    consume(JsonReader(std::move(parsed), source, code, fmt::format("{}[{}]", key, records++)));
-    return false;
-  };
-  nlohmann::json rest = parse_with(text, source, code, callback);
+  nlohmann::json rest = parse_json_records(
+      text, source, std::vector<std::string>{key},
+      [&](const std::string&, const JsonReader& record) { consume(record); }, code);
+  if (key.empty()) {
+    if (rest != nlohmann::json::array()) fail(code, "{}: not an array of objects", source);
+    return rest;
+  }
   if (!rest.is_object() || !rest.contains(key)) fail(code, "{}: \"{}\" is missing", source, key);
   if (rest[key] != nlohmann::json::array()) fail(code, "{}: \"{}\" is not an array of objects", source, key);
   return rest;

@@ -28,9 +28,17 @@ class JsonReader;
 
 /// As `parse_json` for a document {..., key: [{...}, {...}, ...], ...}, but each object of that array is handed to
 /// `consume` as soon as it is complete, and then dropped: of a large data set, one record is in memory at a time.
-/// Returns the rest of the document. Throws where `key` is missing or is not an array of objects.
+/// Returns the rest of the document. Throws where `key` is missing or is not an array of objects. An empty `key` stands
+/// for the document itself: [{...}, {...}, ...].
 nlohmann::json parse_json_records(std::string_view text, const std::string& source, const std::string& key,
                                   const std::function<void(const JsonReader&)>& consume,
+                                  ErrorCode code = ErrorCode::invalid_input);
+
+/// The same for several members of a document, each of which may be missing. Values of their arrays that are no objects
+/// stay in the rest.
+nlohmann::json parse_json_records(std::string_view text, const std::string& source,
+                                  const std::vector<std::string>& keys,
+                                  const std::function<void(const std::string& key, const JsonReader& record)>& consume,
                                   ErrorCode code = ErrorCode::invalid_input);
 
 /// Typed, checked access to the members of a JSON object. Every error names the source (usually a file) and the key

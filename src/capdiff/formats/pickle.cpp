@@ -19,6 +19,7 @@ constexpr std::size_t kMaxValues = std::size_t{1} << 22;
 constexpr std::size_t kMaxOpcodes = std::size_t{1} << 24;
 constexpr std::size_t kMaxLine = 256;  // of the few opcodes with an argument in text
 constexpr std::string_view kOrderedDict = "collections OrderedDict";
+constexpr std::string_view kAnyInPackage = ".*";
 
 /// The opcodes that torch's files have, by the names of Python's pickletools.
 enum Opcode : std::uint8_t {
@@ -58,6 +59,7 @@ enum Opcode : std::uint8_t {
   kBinBytes = 'B',
   kShortBinBytes = 'C',
   kProtocol = 0x80,
+  kNewObject = 0x81,
   kTuple1 = 0x85,
   kTuple2 = 0x86,
   kTuple3 = 0x87,
@@ -173,6 +175,7 @@ class PickleMachine {
         return push_global(module.text, name.text);
       }
       case kReduce: return reduce();
+      case kNewObject: return new_object();
       case kBuild: return build();
       case kBinPersistentId: return push({.kind = Kind::persistent, .items = pop(1)});
       default: refuse("has the opcode 0x{:02x}, which no weight file needs", opcode);
@@ -306,7 +309,12 @@ class PickleMachine {
   void push_global(std::string_view module, std::string_view name) {
     const std::string global = fmt::format("{} {}", module, name);
     if (global == kOrderedDict) return push({.kind = Kind::global, .text = kOrderedDict});
-    const auto known = std::find(globals_.begin(), globals_.end(), global);
+    const auto known = std::find_if(globals_.begin(), globals_.end(), [&](std::string_view name_or_package) {
+      if (!name_or_package.ends_with(kAnyInPackage)) return name_or_package == global;
+      name_or_package.remove_suffix(kAnyInPackage.size());
+      return module.starts_with(name_or_package) &&
+             (module.size() == name_or_package.size() || module[name_or_package.size()] == '.');
+    });
     if (known == globals_.end())
       refuse("asks for \"{}.{}\", which capdiff never loads", printable(module), printable(name));
     push({.kind = Kind::global, .text = *known});
@@ -343,11 +351,24 @@ class PickleMachine {
     return items;
   }
 
-  /// Attributes: a state_dict has its `_metadata`, which says nothing about tensors.
+  void new_object() {
+    const std::vector<Ref> made = pop(2);
+    const Value &type = pickle_[made[0]], &arguments = pickle_[made[1]];
+    if (type.kind != Kind::global || !type.text.ends_with(kAnyInPackage)) refuse("makes an object of what is no class");
+    if (arguments.kind != Kind::tuple || !arguments.items.empty()) refuse("makes an object with arguments");
+    push({.kind = Kind::object});
+  }
+
+  /// Attributes: those of an object are kept. A state_dict has its `_metadata`, which says nothing about tensors.
   void build() {
     const Ref state = pop(1).front();
-    if (pickle_[top()].kind != Kind::dict || pickle_[state].kind != Kind::dict)
+    Value& target = pickle_.values_[top()];
+    if ((target.kind != Kind::dict && target.kind != Kind::object) || pickle_[state].kind != Kind::dict)
       refuse("sets attributes of what has none");
+    if (target.kind == Kind::dict) return;
+    if (!target.items.empty()) refuse("sets the attributes of an object twice");
+    target.items = pickle_[state].items;
+    count_items(target.items.size());
   }
 
   static constexpr Ref kNothing = ~Ref{0};

@@ -17,7 +17,8 @@
 
 namespace capdiff {
 
-/// A checkpoint of `torch.save`, as zip file or in the legacy format of five pickles before the raw data. Only tensors
+/// A checkpoint of `torch.save`, as zip file or in the legacy format of five pickles before the raw data, or a
+/// TorchScript archive of `torch.jit.save`, whose modules are read as dictionaries and whose code is not. Only tensors
 /// are of interest; they are named by their path in the saved object, joined by ".": "model.fc.weight",
 /// "optimizer.state.0.step", and "" for a bare tensor. Nothing in the file is trusted or executed: pickles are read as
 /// data (see `Pickle`), storages have exactly the bytes that their type and length need, tensors lie within them, and

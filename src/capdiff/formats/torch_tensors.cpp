@@ -21,10 +21,27 @@ constexpr std::size_t kMaxAllPaths = std::size_t{64} << 20;  // bytes of all pat
 
 constexpr std::string_view kRebuildTensor = "torch._utils _rebuild_tensor_v2";
 constexpr std::string_view kRebuildParameter = "torch._utils _rebuild_parameter";
-constexpr std::array<std::string_view, 12> kGlobals{kRebuildTensor,      kRebuildParameter,       "torch FloatStorage",
-                                                    "torch HalfStorage", "torch BFloat16Storage", "torch DoubleStorage",
-                                                    "torch LongStorage", "torch IntStorage",      "torch ShortStorage",
-                                                    "torch CharStorage", "torch ByteStorage",     "torch BoolStorage"};
+/// The functions from the third on only say what type a container of TorchScript has; its modules are instances of
+/// classes in __torch__.
+constexpr std::array<std::string_view, 18> kGlobals{kRebuildTensor,
+                                                    kRebuildParameter,
+                                                    "torch.jit._pickle restore_type_tag",
+                                                    "torch.jit._pickle build_intlist",
+                                                    "torch.jit._pickle build_tensorlist",
+                                                    "torch.jit._pickle build_doublelist",
+                                                    "torch.jit._pickle build_boollist",
+                                                    "__torch__.*",
+                                                    "torch FloatStorage",
+                                                    "torch HalfStorage",
+                                                    "torch BFloat16Storage",
+                                                    "torch DoubleStorage",
+                                                    "torch LongStorage",
+                                                    "torch IntStorage",
+                                                    "torch ShortStorage",
+                                                    "torch CharStorage",
+                                                    "torch ByteStorage",
+                                                    "torch BoolStorage"};
+constexpr auto kTypeTags = std::span(kGlobals).subspan<2, 5>();
 constexpr std::array<DType, 10> kStorageTypes{DType::f32, DType::f16, DType::bf16, DType::f64, DType::i64,
                                               DType::i32, DType::i16, DType::i8,   DType::u8,  DType::boolean};
 constexpr std::size_t kFirstStorage = kGlobals.size() - kStorageTypes.size();
@@ -47,7 +64,8 @@ class Collector {
     fail(ErrorCode::invalid_model, "{}: \"{}\" {}", file_, printable(path_), what);
   }
 
-  void visit(Ref ref, std::size_t depth) {
+  void visit(Ref tagged, std::size_t depth) {
+    const Ref ref = without_type_tags(tagged);
     const Value& value = pickle_[ref];
     visits_ += 1 + value.items.size();
     if (visits_ > kMaxVisits) fail(ErrorCode::invalid_model, "{} holds too many values", file_);
@@ -60,6 +78,7 @@ class Collector {
           if (may_hold_tensors(value.items[i])) descend(std::to_string(i), value.items[i], depth);
         return;
       case Kind::dict:
+      case Kind::object:
         require_shallow(depth);
         for (std::size_t i = 0; i < value.items.size(); i += 2)
           if (may_hold_tensors(value.items[i + 1])) descend(key(value.items[i]), value.items[i + 1], depth);
@@ -70,6 +89,19 @@ class Collector {
     }
   }
 
+  /// The container in a call such as restore_type_tag([], "List[int]"). What it is given was there before the call, so
+  /// this comes to an end.
+  Ref without_type_tags(Ref ref) {
+    while (pickle_[ref].kind == Kind::call &&
+           std::find(kTypeTags.begin(), kTypeTags.end(), name_of_call(pickle_[ref])) != kTypeTags.end()) {
+      ++visits_;
+      const Value& arguments = pickle_[pickle_[ref].items[1]];
+      if (arguments.items.empty()) refuse("is a container made of nothing");
+      ref = arguments.items.front();
+    }
+    return ref;
+  }
+
   void require_shallow(std::size_t depth) const {
     if (depth >= kMaxDepth) fail(ErrorCode::invalid_model, "{}: nested deeper than {} levels", file_, kMaxDepth);
   }
@@ -78,7 +110,8 @@ class Collector {
     switch (pickle_[ref].kind) {
       case Kind::tuple:
       case Kind::list:
-      case Kind::dict: return !pickle_[ref].items.empty();
+      case Kind::dict:
+      case Kind::object: return !pickle_[ref].items.empty();
       case Kind::call:
       case Kind::global:
       case Kind::persistent: return true;

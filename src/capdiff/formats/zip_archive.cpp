@@ -119,6 +119,7 @@ struct Record {
   std::string name;
   std::uint64_t compressed = 0, size = 0, local = 0;
   std::uint32_t crc32 = 0;
+  bool is_compressed = false;
 };
 
 /// Replaces sizes and offset that are all ones by those of the zip64 extra field, which has them in this order.
@@ -149,18 +150,20 @@ Record read_record(const Reader& in, std::uint64_t& position) {
     fail(ErrorCode::invalid_model, "{}: the directory of the zip file is damaged", file);
   const std::uint64_t name_bytes = in.at<std::uint16_t>(position + 28), extra = in.at<std::uint16_t>(position + 30);
   const std::uint64_t comment = in.at<std::uint16_t>(position + 32);
-  Record record{std::string(in.text(position + kDirectoryBytes, name_bytes)), in.at<std::uint32_t>(position + 20),
-                in.at<std::uint32_t>(position + 24), in.at<std::uint32_t>(position + 42),
-                in.at<std::uint32_t>(position + 16)};
+  Record record{std::string(in.text(position + kDirectoryBytes, name_bytes)),
+                in.at<std::uint32_t>(position + 20),
+                in.at<std::uint32_t>(position + 24),
+                in.at<std::uint32_t>(position + 42),
+                in.at<std::uint32_t>(position + 16),
+                in.at<std::uint16_t>(position + 10) != 0};
   if (record.name.size() > kMaxNameBytes || !is_utf8(record.name))
     fail(ErrorCode::invalid_model, "{}: the zip file has an entry without a proper name", file);
-  const auto flags = in.at<std::uint16_t>(position + 8), method = in.at<std::uint16_t>(position + 10);
-  if ((flags & kEncrypted) != 0 || method != 0)
-    fail(ErrorCode::unsupported, "{}: the entry \"{}\" is compressed or encrypted, which torch never does", file,
+  if ((in.at<std::uint16_t>(position + 8) & kEncrypted) != 0)
+    fail(ErrorCode::unsupported, "{}: the entry \"{}\" is encrypted, which torch never does", file,
          printable(record.name));
   const std::uint64_t extra_begin = position + kDirectoryBytes + name_bytes;
   read_zip64_extra(in, extra_begin, extra_begin + extra, record);
-  if (record.compressed != record.size)
+  if (!record.is_compressed && record.compressed != record.size)
     fail(ErrorCode::invalid_model, "{}: the entry \"{}\" has {} bytes where {} are stored", file,
          printable(record.name), record.size, record.compressed);
   position = extra_begin + extra + comment;
@@ -195,11 +198,11 @@ ZipArchive ZipArchive::parse(std::span<const std::byte> bytes, std::string name)
     if (in.text(local + kLocalBytes, name_bytes) != record.name)
       fail(ErrorCode::invalid_model, "{}: the directory calls \"{}\" what its entry calls otherwise", file,
            printable(record.name));
-    if (data > directory.begin || record.size > directory.begin - data)
+    if (data > directory.begin || record.compressed > directory.begin - data)
       fail(ErrorCode::invalid_model, "{}: the entry \"{}\" of {} bytes does not fit in the file", file,
-           printable(record.name), record.size);
-    used = data + record.size;
-    const Entry entry{in.slice(data, record.size), record.crc32};
+           printable(record.name), record.compressed);
+    used = data + record.compressed;
+    const Entry entry{in.slice(data, record.compressed), record.crc32, record.is_compressed};
     if (!archive.entries_.emplace(record.name, entry).second)
       fail(ErrorCode::invalid_model, "{} has the entry \"{}\" twice", file, printable(record.name));
   }
@@ -208,7 +211,11 @@ ZipArchive ZipArchive::parse(std::span<const std::byte> bytes, std::string name)
 
 const ZipArchive::Entry* ZipArchive::find(std::string_view entry) const {
   const auto found = entries_.find(entry);
-  return found == entries_.end() ? nullptr : &found->second;
+  if (found == entries_.end()) return nullptr;
+  if (found->second.compressed)
+    fail(ErrorCode::unsupported, "{}: the entry \"{}\" is compressed, which torch never does to it", name_,
+         printable(entry));
+  return &found->second;
 }
 
 std::span<const std::byte> ZipArchive::read(std::string_view entry) const {

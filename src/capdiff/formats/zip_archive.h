@@ -9,15 +9,17 @@
 
 namespace capdiff {
 
-/// The directory of a zip file in memory, as strictly as torch writes it: entries are stored, not compressed; the
-/// directory (zip64 or not) ends where its end record begins, and that record ends the file; names occur once; entries
-/// lie one behind the other in front of the directory. Where several fields say the same, they must agree. Errors are
-/// `Error(invalid_model)`, or `Error(unsupported)` for compressed or encrypted entries, and name the file.
+/// The directory of a zip file in memory, as strictly as torch writes it: the directory (zip64 or not) ends where its
+/// end record begins, and that record ends the file; names occur once; entries lie one behind the other in front of the
+/// directory. Where several fields say the same, they must agree. Entries that are asked for are stored, not
+/// compressed; the source texts of TorchScript, which stand beside them, may be. Errors are `Error(invalid_model)`, or
+/// `Error(unsupported)` for encrypted entries and for compressed ones that are asked for, and name the file.
 class ZipArchive {
  public:
   struct Entry {
-    std::span<const std::byte> bytes;
+    std::span<const std::byte> bytes;  ///< as in the file
     std::uint32_t crc32 = 0;
+    bool compressed = false;
   };
 
   /// Reads the directory. `bytes` must outlive the archive; `name` stands for the file in errors.
@@ -25,7 +27,7 @@ class ZipArchive {
 
   const std::string& name() const { return name_; }
   const std::map<std::string, Entry, std::less<>>& entries() const { return entries_; }
-  /// The entry, or null where there is none.
+  /// The entry, or null where there is none. Throws `Error(unsupported)` for a compressed one.
   const Entry* find(std::string_view entry) const;
   /// The bytes of an entry, once they match their checksum.
   std::span<const std::byte> read(std::string_view entry) const;

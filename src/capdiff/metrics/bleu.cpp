@@ -2,36 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
 #include <cstdlib>
+#include <limits>
 #include <tuple>
 
 #include "capdiff/base/error.h"
-#include "capdiff/metrics/ngrams.h"
+#include "capdiff/base/parallel.h"
 
 namespace capdiff {
 namespace {
 
 constexpr double kTiny = 1e-15;
 constexpr double kSmall = 1e-9;
-
-/// What BLEU counts; sums of it over images give the corpus value.
-struct BleuStatistics {
-  std::array<std::int64_t, kMaxNgramOrder> matches{};
-  std::array<std::int64_t, kMaxNgramOrder> totals{};
-  std::int64_t candidate_length = 0;
-  std::int64_t reference_length = 0;
-
-  BleuStatistics& operator+=(const BleuStatistics& other) {
-    for (std::size_t n = 0; n < kMaxNgramOrder; ++n) {
-      matches[n] += other.matches[n];
-      totals[n] += other.totals[n];
-    }
-    candidate_length += other.candidate_length;
-    reference_length += other.reference_length;
-    return *this;
-  }
-};
 
 std::int64_t closest_length(std::size_t candidate, std::span<const Tokens> references) {
   const auto length = static_cast<std::int64_t>(candidate);
@@ -43,7 +25,20 @@ std::int64_t closest_length(std::size_t candidate, std::span<const Tokens> refer
   return static_cast<std::int64_t>(closest->size());
 }
 
-BleuStatistics statistics(const Tokens& candidate, std::span<const Tokens> references) {
+}  // namespace
+
+BleuStatistics& BleuStatistics::operator+=(const BleuStatistics& other) {
+  for (std::size_t n = 0; n < kMaxNgramOrder; ++n) {
+    matches[n] += other.matches[n];
+    totals[n] += other.totals[n];
+  }
+  candidate_length += other.candidate_length;
+  reference_length += other.reference_length;
+  return *this;
+}
+
+BleuStatistics bleu_statistics(const Tokens& candidate, std::span<const Tokens> references) {
+  if (references.empty()) fail(ErrorCode::invalid_input, "BLEU needs at least one reference");
   WordNumbers words;
   std::vector<NgramCounts> reference_counts;
   for (const auto& reference : references) reference_counts.push_back(count_ngrams(words.number(reference)));
@@ -55,11 +50,19 @@ BleuStatistics statistics(const Tokens& candidate, std::span<const Tokens> refer
   return result;
 }
 
-std::array<double, 4> bleu_values(const BleuStatistics& counts) {
+std::vector<BleuStatistics> bleu_statistics(std::span<const ScoredImage> images) {
+  require_references(images);
+  std::vector<BleuStatistics> statistics(images.size());
+  parallel_for(images.size(),
+               [&](std::size_t i) { statistics[i] = bleu_statistics(images[i].candidate, images[i].references); });
+  return statistics;
+}
+
+std::array<double, kMaxNgramOrder> bleu_values(const BleuStatistics& counts) {
   const double ratio =
       (static_cast<double>(counts.candidate_length) + kTiny) / (static_cast<double>(counts.reference_length) + kSmall);
   const double brevity = ratio < 1 ? std::exp(1 - 1 / ratio) : 1.0;
-  std::array<double, 4> values;
+  std::array<double, kMaxNgramOrder> values;
   double product = 1;
   for (std::size_t n = 0; n < values.size(); ++n) {
     product *= (static_cast<double>(counts.matches[n]) + kTiny) / (static_cast<double>(counts.totals[n]) + kSmall);
@@ -68,27 +71,21 @@ std::array<double, 4> bleu_values(const BleuStatistics& counts) {
   return values;
 }
 
-}  // namespace
-
-std::array<MetricResult, 4> bleu(std::span<const ScoredImage> images) {
-  require_references(images);
-  std::array<MetricResult, 4> results;
-  const auto keep = [&results](const std::array<double, 4>& values, auto&& store) {
-    for (std::size_t n = 0; n < values.size(); ++n) store(results[n], values[n]);
-  };
+std::array<MetricResult, kMaxNgramOrder> bleu(std::span<const ScoredImage> images) {
+  std::array<MetricResult, kMaxNgramOrder> results;
   BleuStatistics corpus;
-  for (const auto& image : images) {
-    const auto counts = statistics(image.candidate, image.references);
+  for (const auto& counts : bleu_statistics(images)) {
     corpus += counts;
-    keep(bleu_values(counts), [](MetricResult& result, double value) { result.per_image.push_back(value); });
+    const auto values = bleu_values(counts);
+    for (std::size_t n = 0; n < values.size(); ++n) results[n].per_image.push_back(values[n]);
   }
-  keep(bleu_values(corpus), [](MetricResult& result, double value) { result.corpus = value; });
+  const auto values = bleu_values(corpus);
+  for (std::size_t n = 0; n < values.size(); ++n) results[n].corpus = values[n];
   return results;
 }
 
 double sentence_bleu(const Tokens& candidate, std::span<const Tokens> references, BleuSmoothing smoothing) {
-  if (references.empty()) fail(ErrorCode::invalid_input, "sentence BLEU needs at least one reference");
-  const auto counts = statistics(candidate, references);
+  const auto counts = bleu_statistics(candidate, references);
   if (counts.matches[0] == 0) return 0;
   const auto length = static_cast<double>(counts.candidate_length);
   double log_precision = 0;
@@ -100,9 +97,16 @@ double sentence_bleu(const Tokens& candidate, std::span<const Tokens> references
       matches += 1;
       total = static_cast<double>(counts.totals[n] + 1);
     } else if (matches == 0) {
-      // A candidate of one word has ln(1) = 0 to offer: its higher orders are left out of the mean.
-      if (counts.candidate_length < 2) continue;
-      matches = std::log(length) / (5 * std::exp2(++zero_orders));
+      switch (smoothing) {
+        case BleuSmoothing::add_one: break;
+        case BleuSmoothing::method1: matches = 0.1; break;
+        case BleuSmoothing::method4:
+          // A candidate of one word has ln(1) = 0 to offer: its higher orders are left out of the mean.
+          if (counts.candidate_length < 2) continue;
+          matches = std::log(length) / (5 * std::exp2(++zero_orders));
+          break;
+        case BleuSmoothing::none: matches = total * std::numeric_limits<double>::min(); break;
+      }
     }
     log_precision += std::log(matches / total) / static_cast<double>(kMaxNgramOrder);
   }

@@ -48,6 +48,8 @@ struct EvaluatedCaption {
   std::string id;
   std::string candidate;
   std::vector<std::string> references;
+  std::vector<std::string> candidates = {};  ///< all captions drawn for the image, where they are known
+  std::string file = {};                     ///< path or name of the picture, where it is known
 };
 
 /// Tokenises all candidates in their order, and all references in theirs.

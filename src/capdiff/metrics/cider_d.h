@@ -1,35 +1,11 @@
 #pragma once
 
-#include <cstdint>
 #include <span>
-#include <unordered_map>
-#include <vector>
 
-#include "capdiff/metrics/ngrams.h"
+#include "capdiff/metrics/document_frequencies.h"
 #include "capdiff/metrics/scored_image.h"
 
 namespace capdiff {
-
-/// In how many images the references contain each n-gram of one to four words.
-class DocumentFrequencies {
- public:
-  /// The reference captions of each image of a corpus. An empty corpus is an Error(invalid_input).
-  explicit DocumentFrequencies(std::span<const std::vector<Tokens>> references);
-  /// Those of the images that are scored, as usual.
-  explicit DocumentFrequencies(std::span<const ScoredImage> images);
-
-  std::int64_t images() const { return images_; }
-  /// Number of images with `ngram`, whose words are numbered by `words()`; 0 where it is unknown.
-  std::int64_t operator[](const Ngram& ngram) const;
-  const WordNumbers& words() const { return words_; }
-
- private:
-  void add(const std::vector<Tokens>& references);
-
-  std::int64_t images_ = 0;
-  WordNumbers words_;
-  std::unordered_map<Ngram, std::int64_t, NgramHash> counts_;
-};
 
 /// CIDEr-D (Vedantam et al., 2015) as the COCO caption evaluation computes it. Captions are vectors of
 /// tf · (ln N - ln max(1, df)) for each order n = 1..4; with h and r those of candidate and reference,

@@ -17,7 +17,7 @@ bool is_digit(char32_t c) {
 }
 
 /// Latin of western and central Europe, Cyrillic, phonetic extensions: no other character is part of a word.
-bool is_letter(char32_t c) {
+bool is_meteor_letter(char32_t c) {
   if (c < 0x80) return (c >= U'A' && c <= U'Z') || (c >= U'a' && c <= U'z');
   static constexpr std::pair<char32_t, char32_t> kRanges[] = {
       {0xC0, 0xD6}, {0xD8, 0xF6}, {0xF8, 0x17E}, {0x400, 0x527}, {0x1D00, 0x1D7F}, {0xA640, 0xA66E}, {0xA67E, 0xA697}};
@@ -25,7 +25,7 @@ bool is_letter(char32_t c) {
 }
 
 bool is_alphanumeric(char32_t c) {
-  return is_digit(c) || is_letter(c);
+  return is_digit(c) || is_meteor_letter(c);
 }
 
 /// What separates the words of a line, to METEOR.
@@ -135,12 +135,12 @@ void make_quotes_and_dashes_alike(std::u32string& text) {
 
 /// "don't" is `don 't`.
 void split_contractions(std::u32string& text) {
-  const auto no_letter = [](char32_t c) { return !is_letter(c); };
+  const auto no_letter = [](char32_t c) { return !is_meteor_letter(c); };
   replace_between(text, no_letter, U'\'', no_letter, U" ' ");
   replace_between(
-      text, [](char32_t c) { return !is_alphanumeric(c); }, U'\'', is_letter, U" ' ");
-  replace_between(text, is_letter, U'\'', no_letter, U" ' ");
-  replace_between(text, is_letter, U'\'', is_letter, U" '");
+      text, [](char32_t c) { return !is_alphanumeric(c); }, U'\'', is_meteor_letter, U" ' ");
+  replace_between(text, is_meteor_letter, U'\'', no_letter, U" ' ");
+  replace_between(text, is_meteor_letter, U'\'', is_meteor_letter, U" '");
   replace_between(
       text, is_digit, U'\'', [](char32_t c) { return c == U's'; }, U" '");
 }
@@ -205,7 +205,7 @@ std::u32string MeteorNormalizer::split_final_dots(const std::u32string& text) co
     };
     if (word.size() == 1 || word.back() != U'.') {
       result += word;
-    } else if (word.find(U'.') + 1 < word.size() && std::ranges::any_of(word, is_letter)) {
+    } else if (word.find(U'.') + 1 < word.size() && std::ranges::any_of(word, is_meteor_letter)) {
       std::ranges::copy_if(word, std::back_inserter(result), [](char32_t c) { return c != U'.'; });
     } else if (ends_before_dot()) {
       result += word.substr(0, word.size() - 1);

@@ -18,11 +18,11 @@ constexpr std::string_view kMayEndSentence[] = {
 constexpr std::string_view kMayEndSentenceCapitalised[] = {"ark",  "del", "ill", "la",  "mass",
                                                            "miss", "ore", "pa",  "tex", "wash"};
 constexpr std::string_view kTitle[] = {
-    "adj",  "adm", "adv",   "alex", "assoc", "asst",  "atty", "attys", "ave",    "brig",  "capt",  "cf",  "cie",
-    "cmdr", "col", "comdr", "cpl",  "dept",  "det",   "dr",   "drs",   "elec",   "ens",   "ft",    "gen", "gov",
-    "govs", "hon", "insp",  "invt", "jos",   "lieut", "lt",   "maj",   "messrs", "mfg",   "mlle",  "mme", "mr",
-    "mrs",  "ms",  "msgr",  "mt",   "mtg",   "natl",  "pfc",  "pres",  "prof",   "profs", "pvt",   "rep", "reps",
-    "rev",  "sen", "sens",  "sfc",  "sgt",   "spc",   "st",   "ste",   "supt",   "supts", "treas", "vs",  "wm"};
+    "adj",  "adm",   "adv",  "alex",  "assoc", "asst", "atty",   "attys", "ave",  "brig", "capt", "cf",  "cie",  "cmdr",
+    "col",  "comdr", "cpl",  "dept",  "det",   "dr",   "drs",    "elec",  "ens",  "ft",   "gen",  "gov", "govs", "hon",
+    "insp", "invt",  "jos",  "lieut", "lt",    "maj",  "messrs", "mfg",   "mlle", "mme",  "mr",   "mrs", "ms",   "msgr",
+    "mt",   "mtg",   "natl", "pfc",   "ph",    "pres", "prof",   "profs", "pvt",  "rep",  "reps", "rev", "sen",  "sens",
+    "sfc",  "sgt",   "spc",  "st",    "ste",   "supt", "supts",  "treas", "vs",   "wm"};
 constexpr std::string_view kBeforeNumber[] = {"art", "ca", "fig", "figs", "no", "nos", "op", "pp", "prop"};
 constexpr std::string_view kSentenceOpeners[] = {
     "a",    "about", "according", "additionally", "after", "an",    "as",    "at",    "but",   "earlier",

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "capdiff/metrics/ptb_abbreviations.h"
+#include "capdiff/text/unicode.h"
 
 namespace capdiff {
 namespace {
@@ -11,8 +12,21 @@ constexpr char32_t kNoBreakSpace = 0xA0;
 constexpr char32_t kSoftHyphen = 0xAD;
 
 bool is_hyphen(char32_t c) {
-  return c == U'-' || c == U'_' || c == 0x2010 || c == 0x2011;
+  return c == U'-' || c == U'_' || c == 0x58A || c == 0x2010 || c == 0x2011;
 }
+
+char lower_ascii(char32_t c) {
+  constexpr char32_t kToLower = U'a' - U'A';
+  return static_cast<char>(is_ascii_upper(c) ? c + kToLower : c);
+}
+
+/// Words that are two: `can not`, `gon na`, `'t is`.
+struct SplitWord {
+  std::string_view word;
+  std::size_t first;  ///< characters of the first
+};
+constexpr SplitWord kSplitWords[] = {{"cannot", 3}, {"gonna", 3}, {"gotta", 3}, {"wanna", 3},
+                                     {"lemme", 3},  {"gimme", 3}, {"'tis", 2},  {"'twas", 2}};
 
 /// What stands for a quote in ASCII, or nothing.
 std::u32string_view ascii_quote(char32_t c) {
@@ -42,6 +56,11 @@ std::optional<PtbToken> PtbScanner::next() {
       at_ += std::max<std::size_t>(entity, 1);
       continue;
     }
+    if (const std::size_t end = plain_word_end(); end > at_) {
+      PtbToken found{at_, {}};
+      for (; at_ < end; ++at_) found.text.push_back(lower_ascii(text_[at_]));
+      return found;
+    }
     best_ = {at_, at_, at_, Form::word, {}};
     const bool starts_word = text_.alphanumeric(at_) != 0;
     split_words();
@@ -65,11 +84,19 @@ std::optional<PtbToken> PtbScanner::next() {
       ++at_;
       continue;
     }
-    PtbToken found{at_, print(at_, best_)};
+    PtbToken found{at_, encode_utf8(lower_case(print(at_, best_)))};
     at_ = best_.next;
     return found;
   }
   return std::nullopt;
+}
+
+std::size_t PtbScanner::plain_word_end() const {
+  const std::size_t end = text_.run_end(at_, is_ascii_letter);
+  if (end == at_ || text_[end] != U' ') return at_;
+  for (const auto& split : kSplitWords)
+    if (text_.literal(at_, split.word)) return at_;
+  return end;
 }
 
 void PtbScanner::consider(const Match& match) {
@@ -113,15 +140,8 @@ std::u32string PtbScanner::print(std::size_t begin, const Match& match) const {
   return printed.empty() ? U"-" : printed;
 }
 
-/// Words that are two: `can not`, `gon na`, `'t is`.
 void PtbScanner::split_words() {
-  struct Split {
-    std::string_view word;
-    std::size_t first;
-  };
-  static constexpr Split kSplits[] = {{"cannot", 3}, {"gonna", 3}, {"gotta", 3}, {"wanna", 3},
-                                      {"lemme", 3},  {"gimme", 3}, {"'tis", 2},  {"'twas", 2}};
-  for (const auto& split : kSplits) {
+  for (const auto& split : kSplitWords) {
     if (const auto length = text_.literal(at_, split.word)) token(at_ + split.first, at_ + length);
   }
 }
@@ -147,13 +167,23 @@ void PtbScanner::words() {
     }
   }
   const auto not_apostrophe = text_.apostrophe_or_quote(end);
-  if (not_apostrophe && end >= at_ + 2 && is_one_of(text_[end - 1], U"nN") &&
-      (is_ptb_letter(text_[end - 2]) || is_ptb_digit(text_[end - 2])) && text_.literal(end + not_apostrophe, "t")) {
+  if (not_apostrophe && is_one_of(text_[end - 1], U"nN") && text_.literal(end + not_apostrophe, "t") &&
+      takes_not(at_, end - 1)) {
     token(end - 1, end + not_apostrophe + 1);
   }
+  word_or_stopped_word(end);
+}
+
+bool PtbScanner::takes_not(std::size_t begin, std::size_t end) const {
+  const auto is_member = [](char32_t c) { return is_ascii_letter(c) || c == kSoftHyphen; };
+  if (text_.run_end(begin, is_member) < end) return false;
+  while (end > begin && text_[end - 1] == kSoftHyphen) --end;
+  return end > begin && !is_one_of(text_[end - 1], U"nN");
+}
+
+void PtbScanner::word_or_stopped_word(std::size_t end) {
   token(end);
-  // Before a comma, semicolon or colon a full stop stays on its word.
-  if (text_[end] == U'.' && is_one_of(text_[end + 1], U",;:\u3001")) token(end + 1, end + 2);
+  if (end > at_ && text_[end] == U'.' && is_one_of(text_[end + 1], U",;:\u3001")) token(end + 1, end + 2);
 }
 
 /// Words that an apostrophe is part of.
@@ -191,25 +221,21 @@ void PtbScanner::apostrophe_words() {
   if (const auto apostrophe = text_.apostrophe(at_ + 1)) {
     const std::size_t rest = at_ + 1 + apostrophe;
     if (is_one_of(first, U"lLdDjJ")) token(rest);
-    if (is_one_of(first, U"yY") && is_ptb_letter(text_[rest])) token(rest, rest + 1);
+    if (is_one_of(first, U"yY") && is_ptb_plain_letter(text_[rest])) token(rest, rest + 1);
   }
   // O'Brien
   const bool may_lead = (is_ascii_upper(first) && first != U'I' && first != U'Y') || first == U'n';
   if (const auto apostrophe = may_lead ? text_.apostrophe_or_quote(at_ + 1) : 0) {
-    std::size_t end = at_ + 1 + apostrophe;
-    std::size_t letters = 0;
-    while (const auto length = text_.letter(end)) {
-      end += length;
-      ++letters;
-    }
-    if (letters >= 2) token(end);
+    const std::size_t rest = at_ + 1 + apostrophe;
+    if (const std::size_t end = text_.run_end(rest, is_ptb_plain_letter); end >= rest + 2) token(end);
   }
   // ma'am: a vowel on both sides.
-  const std::size_t stem = text_.run_end(at_, is_ptb_letter);
+  const std::size_t stem = text_.run_end(at_, is_ptb_plain_letter);
   if (stem < at_ + 2 || !is_one_of(text_[stem - 1], U"aeiouyAEIOUY")) return;
   if (const auto apostrophe = text_.apostrophe_or_quote(stem)) {
     const char32_t after = text_[stem + apostrophe];
-    if (is_one_of(after, U"aeiou") || is_ascii_upper(after)) token(text_.run_end(stem + apostrophe, is_ptb_letter));
+    if (is_one_of(after, U"aeiou") || is_ascii_upper(after))
+      token(text_.run_end(stem + apostrophe, is_ptb_plain_letter));
   }
 }
 
@@ -231,13 +257,16 @@ void PtbScanner::file_names() {
 void PtbScanner::contractions() {
   if (const auto apostrophe = text_.apostrophe(at_)) {
     const std::size_t rest = at_ + apostrophe;
-    for (const std::string_view ending : {"re", "ve", "ll"}) {
-      const std::size_t end = rest + text_.literal(rest, ending);
-      if (end > rest && end < text_.size() && !is_ascii_letter(text_[end])) token(end, end + 1);
+    const auto ending = [&](std::size_t end) {
+      if (end < text_.size() && !is_ascii_letter(text_[end])) return token(end, end + 1);
+      // Before a letter, or at the end of the text, a straight apostrophe may be a quote as well.
+      if (text_[at_] == U'\'') opening_quote();
+      token(end);
+    };
+    for (const std::string_view letters : {"re", "ve", "ll"}) {
+      if (const auto length = text_.literal(rest, letters)) ending(rest + length);
     }
-    if (is_one_of(text_[rest], U"msdMSD") && !is_ascii_letter(text_[rest + 1])) {
-      token(rest + 1, std::min(rest + 2, text_.size()));
-    }
+    if (is_one_of(text_[rest], U"msdMSD")) ending(rest + 1);
   }
   if (text_.literal(at_, "n")) {
     const auto apostrophe = text_.apostrophe_or_quote(at_ + 1);
@@ -247,11 +276,12 @@ void PtbScanner::contractions() {
 
 /// Letters and digits in chunks that single hyphens join. A chunk may begin with d', o' or l'.
 std::size_t PtbScanner::chunk_chain_end(std::size_t at) const {
+  const auto is_plain = [](char32_t c) { return is_ptb_plain_letter(c) || is_ptb_digit(c); };
   std::size_t end = at;
   for (std::size_t chunk = at;;) {
-    std::size_t chunk_end = text_.alphanumeric_end(chunk);
+    std::size_t chunk_end = text_.run_end(chunk, is_plain);
     if (const auto apostrophe = is_one_of(text_[chunk], U"dDoOlL") ? text_.apostrophe_or_quote(chunk + 1) : 0) {
-      const std::size_t rest = text_.alphanumeric_end(chunk + 1 + apostrophe);
+      const std::size_t rest = text_.run_end(chunk + 1 + apostrophe, is_plain);
       if (rest >= chunk + apostrophe + 3) chunk_end = rest;
     }
     if (chunk_end == chunk) return end;
@@ -290,8 +320,8 @@ void PtbScanner::chunks() {
        {"pro-", "anti-", "c++", "c#", "f#", "c.d.s", "-lrb-", "-rrb-", "-lsb-", "-rsb-", "-lcb-", "-rcb-"}) {
     if (const auto length = text_.literal(at_, name)) token(at_ + length);
   }
-  token(chunk_chain_end(at_));
-  token(web_.hyphenated(at_));
+  word_or_stopped_word(chunk_chain_end(at_));
+  word_or_stopped_word(web_.hyphenated(at_));
   token(slashed_end(at_));
 
   // AT&T
@@ -299,6 +329,14 @@ void PtbScanner::chunks() {
     if (const auto entity = text_.literal(at, "&amp;")) return entity;
     return is_one_of(text_[at], U"&+") ? 1 : 0;
   };
+  if (text_.literal(at_, "s")) {
+    const auto entity = text_.literal(at_ + 1, "&amp;");
+    const auto ampersand = entity ? entity : text_.literal(at_ + 1, "&");
+    for (const std::string_view name : {"p-500", "ls"}) {
+      if (const auto length = ampersand ? text_.literal(at_ + 1 + ampersand, name) : 0)
+        token(at_ + 1 + ampersand + length);
+    }
+  }
   std::size_t end = text_.run_end(at_, is_ascii_upper);
   if (end == at_) return;
   std::size_t accepted = at_;
@@ -307,16 +345,12 @@ void PtbScanner::chunks() {
     if (capitals == end + length) break;
     accepted = end = capitals;
   }
-  token(accepted);
-  if (const auto sp = text_.literal(at_, "s"); sp && joint(at_ + 1)) {
-    const std::size_t rest = at_ + 1 + joint(at_ + 1);
-    if (const auto index = text_.literal(rest, "p-500")) token(rest + index);
-  }
+  word_or_stopped_word(accepted);
 }
 
 std::size_t PtbScanner::sentence_start(std::size_t at) {
   if (!is_ptb_white_space(text_[at])) return at;
-  if (is_ptb_white_space(text_[at + 1]) || is_ascii_upper(text_[at + 1])) return at + 2;
+  if (is_ptb_white_space(text_[at + 1]) || is_ptb_upper(text_[at + 1])) return at + 2;
   const std::size_t tag = web_.tag(at + 1);
   return tag > at + 1 ? tag : at;
 }
@@ -344,13 +378,15 @@ void PtbScanner::abbreviations() {
     return token(behind, behind + 4);
   }
   const std::size_t sentence = sentence_start(behind);
-  const bool at_end = behind == text_.size() || (behind + 1 == text_.size() && is_ptb_white_space(text_[behind]));
+  // One more character does not make this the middle of a text; one beyond the Basic Multilingual Plane counts twice.
+  constexpr char32_t kLastOfBasicPlane = 0xFFFF;
+  const bool at_end = behind == text_.size() || (behind + 1 == text_.size() && text_[behind] <= kLastOfBasicPlane);
   if (sentence > behind) {
     consider({sentence, behind, dot, Form::word, {}});
   } else if (at_end) {
     consider({behind, behind, dot, Form::word, {}});
   } else {
-    token(behind, std::min(behind + 2, text_.size()));
+    token(behind, behind + 2);
   }
 }
 

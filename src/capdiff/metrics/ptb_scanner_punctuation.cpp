@@ -20,14 +20,18 @@ void PtbScanner::quotes() {
     return fixed(end, opens ? U"``" : U"''");
   }
   if (text_[at_] == U'\'') {
-    const char32_t second = text_[at_ + 2];
-    if (is_ascii_letter(text_[at_ + 1]) && second != kEndOfText && !is_ptb_white_space(second)) {
-      consider({at_ + 3, at_ + 1, at_ + 1, Form::word, U"`"});
-    }
+    opening_quote();
     if (text_[at_ + 1] == U'\'') token(at_ + 2);
   }
   token(at_ + text_.apostrophe(at_));
   if (is_quote(text_[at_])) token(is_quote(text_[at_ + 1]) ? at_ + 2 : at_ + 1);
+}
+
+/// A straight quote that a letter and one more character follow.
+void PtbScanner::opening_quote() {
+  const char32_t second = text_[at_ + 2];
+  if (is_ascii_letter(text_[at_ + 1]) && second != kEndOfText && !is_one_of(second, U" \t\n\r\u00A0"))
+    consider({at_ + 3, at_ + 1, at_ + 1, Form::word, U"`"});
 }
 
 void PtbScanner::punctuation() {
@@ -115,6 +119,9 @@ void PtbScanner::emoticons() {
 
 void PtbScanner::symbols() {
   const char32_t c = text_[at_];
+  std::size_t stars = at_;
+  while (stars < at_ + 6 && text_[stars] == U'\\' && text_[stars + 1] == U'*') stars += 2;
+  token(stars);
   if (is_one_of(c, U"*@_#")) token(text_.run_end(at_, [&](char32_t other) { return other == c; }));
   if (is_ptb_symbol(c)) token(at_ + 1, Form::as_written);
 }

@@ -8,7 +8,11 @@ namespace capdiff {
 /// What `PtbText` reads behind its last character. No class of characters contains it.
 inline constexpr char32_t kEndOfText = 0xFFFFFFFF;
 
-/// Letters of words: Unicode's letters of the Basic Multilingual Plane, their combining marks and the soft hyphen.
+/// Unicode's letters of the Basic Multilingual Plane.
+bool is_ptb_plain_letter(char32_t c);
+/// Unicode's capitals of the Basic Multilingual Plane, with Roman numerals and letters in circles.
+bool is_ptb_upper(char32_t c);
+/// Letters of words: plain letters, combining marks of the commoner scripts, and the soft hyphen.
 bool is_ptb_letter(char32_t c);
 bool is_ptb_digit(char32_t c);
 /// What separates tokens without being one: spaces, line breaks, NUL, DEL and the byte order mark.

@@ -1,8 +1,11 @@
 #include "capdiff/metrics/ptb_tokenizer.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <iterator>
 
+#include "capdiff/base/parallel.h"
 #include "capdiff/metrics/ptb_scanner.h"
 #include "capdiff/text/unicode.h"
 
@@ -12,30 +15,17 @@ namespace {
 constexpr std::string_view kPunctuation[] = {"''", "'", "``", "`", "-LRB-", "-RRB-", "-LCB-", "-RCB-", ".",
                                              "?",  "!", ",",  ":", "-",     "--",    "...",   ";"};
 
-std::string printed(const PtbToken& token) {
-  return encode_utf8(lower_case(token.text));
-}
-
 }  // namespace
 
 Tokens ptb_tokens(std::string_view text) {
   const std::u32string characters = decode_utf8(text);
   PtbScanner scanner(characters);
   Tokens tokens;
-  while (const auto token = scanner.next()) tokens.push_back(printed(*token));
+  while (auto token = scanner.next()) tokens.push_back(std::move(token->text));
   return tokens;
 }
 
-bool is_ptb_punctuation(std::string_view token) {
-  return std::find(std::begin(kPunctuation), std::end(kPunctuation), token) != std::end(kPunctuation);
-}
-
-Tokens without_ptb_punctuation(Tokens tokens) {
-  std::erase_if(tokens, [](const std::string& token) { return is_ptb_punctuation(token); });
-  return tokens;
-}
-
-std::vector<Tokens> PtbTokenizer::tokenize(std::span<const std::string> captions) const {
+std::vector<Tokens> ptb_tokens(std::span<const std::string> captions) {
   std::u32string stream;
   std::vector<std::size_t> ends;
   ends.reserve(captions.size());
@@ -48,13 +38,51 @@ std::vector<Tokens> PtbTokenizer::tokenize(std::span<const std::string> captions
   }
 
   std::vector<Tokens> tokens(captions.size());
-  PtbScanner scanner(stream);
-  std::size_t caption = 0;
-  while (const auto token = scanner.next()) {
-    while (token->begin >= ends[caption]) ++caption;
-    std::string word = printed(*token);
-    if (!is_ptb_punctuation(word)) tokens[caption].push_back(std::move(word));
+  parallel_ranges(static_cast<std::int64_t>(captions.size()), omp_get_max_threads(),
+                  [&](std::int64_t first, std::int64_t last) {
+                    auto caption = static_cast<std::size_t>(first);
+                    const std::size_t end = ends[static_cast<std::size_t>(last) - 1];
+                    PtbScanner scanner(stream, caption == 0 ? 0 : ends[caption - 1] + 1);
+                    for (auto token = scanner.next(); token && token->begin < end; token = scanner.next()) {
+                      while (token->begin >= ends[caption]) ++caption;
+                      tokens[caption].push_back(std::move(token->text));
+                    }
+                  });
+  return tokens;
+}
+
+std::vector<Tokens> ptb_lines(std::string_view text) {
+  const std::u32string characters = decode_utf8(text);
+  PtbScanner scanner(characters);
+  std::vector<Tokens> lines(1);
+  std::size_t at = 0;
+  const auto read_breaks = [&](std::size_t end) {
+    for (; at < end; ++at) {
+      const bool pair = characters[at] == U'\r' && at + 1 < characters.size() && characters[at + 1] == U'\n';
+      if (!pair && is_one_of(characters[at], U"\n\v\f\r\u2028\u2029")) lines.emplace_back();
+    }
+  };
+  while (auto token = scanner.next()) {
+    read_breaks(token->begin);
+    lines.back().push_back(std::move(token->text));
   }
+  read_breaks(characters.size());
+  if (lines.size() > 1 && lines.back().empty()) lines.pop_back();
+  return lines;
+}
+
+bool is_ptb_punctuation(std::string_view token) {
+  return std::find(std::begin(kPunctuation), std::end(kPunctuation), token) != std::end(kPunctuation);
+}
+
+Tokens without_ptb_punctuation(Tokens tokens) {
+  std::erase_if(tokens, [](const std::string& token) { return is_ptb_punctuation(token); });
+  return tokens;
+}
+
+std::vector<Tokens> PtbTokenizer::tokenize(std::span<const std::string> captions) const {
+  std::vector<Tokens> tokens = ptb_tokens(captions);
+  parallel_for(tokens.size(), [&](std::size_t i) { tokens[i] = without_ptb_punctuation(std::move(tokens[i])); });
   return tokens;
 }
 

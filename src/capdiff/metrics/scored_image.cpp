@@ -1,5 +1,7 @@
 #include "capdiff/metrics/scored_image.h"
 
+#include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "capdiff/base/error.h"
@@ -11,6 +13,17 @@ void require_references(std::span<const ScoredImage> images) {
   for (const auto& image : images) {
     if (image.references.empty()) fail(ErrorCode::invalid_input, "image {} has no reference captions", image.id);
   }
+}
+
+double mean_of_present(std::span<const double> values) {
+  double sum = 0;
+  std::size_t count = 0;
+  for (const double value : values) {
+    if (std::isnan(value)) continue;
+    sum += value;
+    ++count;
+  }
+  return count ? sum / static_cast<double>(count) : std::numeric_limits<double>::quiet_NaN();
 }
 
 MetricResult mean_over_images(std::vector<double> per_image) {

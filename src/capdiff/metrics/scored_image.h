@@ -25,6 +25,9 @@ struct MetricResult {
 /// Throws Error(invalid_input) where there are no images, or one has no references.
 void require_references(std::span<const ScoredImage> images);
 
+/// The mean of those values that are numbers; NaN where none is.
+double mean_of_present(std::span<const double> values);
+
 /// The arithmetic mean, which is the corpus value of ROUGE-L and CIDEr-D.
 MetricResult mean_over_images(std::vector<double> per_image);
 

@@ -1,16 +1,12 @@
 #pragma once
 
-#include <functional>
 #include <memory>
-#include <string_view>
 
 #include "capdiff/backends/backend.h"
 #include "capdiff/nn/parameters.h"
+#include "capdiff/nn/probe.h"
 
 namespace capdiff {
-
-/// Receives named intermediate values of a model, for comparison with reference implementations.
-using Probe = std::function<void(std::string_view name, const Value& value)>;
 
 /// What a picture looks like to a captioner.
 struct ImageTokens {

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "capdiff/models/image_encoder.h"
+#include "capdiff/models/patch_embedding.h"
 #include "capdiff/nn/transformer.h"
 
 namespace capdiff {
@@ -32,8 +33,7 @@ class VisionTransformer final : public ImageEncoder {
  private:
   Backend* backend_;
   VisionTransformerConfig config_;
-  Packed patch_embed_;
-  Value cls_token_, pos_embed_;
+  PatchEmbedding embedding_;
   std::vector<PreNormBlock> blocks_;
   LayerNorm norm_;
 };

@@ -3,11 +3,10 @@
 namespace capdiff {
 
 Linear::Linear(Backend& backend, const Scope& scope, std::int64_t in, std::int64_t out, Init init)
-    : backend_(&backend) {
-  const Parameter weight = scope.get("weight", {out, in}, init);
-  const Parameter bias = scope.get("bias", {out}, Init::zeros());
-  packed_ = backend.bind_linear({&weight, 1}, {&bias, 1});
-}
+    : Linear(backend, scope.get("weight", {out, in}, init), scope.get("bias", {out}, Init::zeros())) {}
+
+Linear::Linear(Backend& backend, const Parameter& weight, const Parameter& bias)
+    : backend_(&backend), packed_(backend.bind_linear({&weight, 1}, {&bias, 1})) {}
 
 Linear Linear::fused(Backend& backend, const std::vector<Scope>& scopes, std::int64_t in, std::int64_t out_each,
                      Init init) {

@@ -17,6 +17,8 @@ class Linear {
  public:
   Linear() = default;
   Linear(Backend& backend, const Scope& scope, std::int64_t in, std::int64_t out, Init init);
+  /// The same of parameters with other names: [out, in] and [out].
+  Linear(Backend& backend, const Parameter& weight, const Parameter& bias);
   /// Several layers of one input as one product; the outputs stand side by side in the given order.
   static Linear fused(Backend& backend, const std::vector<Scope>& scopes, std::int64_t in, std::int64_t out_each,
                       Init init);

@@ -68,20 +68,32 @@ Value PostNormBlock::cross_attention(const Value& x, std::span<const CrossSegmen
 }
 
 PreNormBlock::PreNormBlock(Backend& backend, const Scope& scope, const PreNormBlockConfig& config)
-    : backend_(&backend),
-      config_(config),
-      norm1_(backend, scope / "norm1", config.width, config.eps),
-      norm2_(backend, scope / "norm2", config.width, config.eps),
-      qkv_(backend, scope / "attn" / "qkv", config.width, 3 * config.width, Init::normal(config.init_std)),
-      proj_(backend, scope / "attn" / "proj", config.width, config.width, Init::normal(config.init_std)),
-      fc1_(backend, scope / "mlp" / "fc1", config.width, config.mlp, Init::normal(config.init_std)),
-      fc2_(backend, scope / "mlp" / "fc2", config.mlp, config.width, Init::normal(config.init_std)) {}
+    : backend_(&backend), config_(config) {
+  const std::int64_t width = config.width, mlp = config.mlp;
+  const Init init = Init::normal(config.init_std);
+  const PreNormBlockNames& names = config.names;
+  const std::string qkv(names.qkv);
+  norm1_ = LayerNorm(backend, scope / names.norm1, width, config.eps);
+  norm2_ = LayerNorm(backend, scope / names.norm2, width, config.eps);
+  qkv_ = Linear(backend, scope.get(qkv + "weight", {3 * width, width}, init),
+                scope.get(qkv + "bias", {3 * width}, Init::zeros()));
+  proj_ = Linear(backend, scope / names.proj, width, width, init);
+  fc1_ = Linear(backend, scope / names.fc1, width, mlp, init);
+  fc2_ = Linear(backend, scope / names.fc2, mlp, width, init);
+}
 
-Value PreNormBlock::operator()(const Value& x) const {
-  const Value context = self_attention(*backend_, qkv_(norm1_(x)), config_.width,
-                                       {.heads = config_.heads, .key_mask = {}, .causal = false, .dropout = 0.0f});
+Value PreNormBlock::operator()(const Value& x, const Probe& probe) const {
+  const Value context =
+      self_attention(*backend_, qkv_(norm1_(x)), config_.width,
+                     {.heads = config_.heads, .key_mask = {}, .causal = config_.causal, .dropout = 0.0f});
   const Value attended = proj_(context, Activation::none, x);
-  return fc2_(fc1_(norm2_(attended), config_.activation), Activation::none, attended);
+  const Value inner = fc1_(norm2_(attended), config_.activation);
+  // Otherwise the sums are part of the products.
+  if (probe) {
+    probe("attn_out", proj_(context));
+    probe("mlp_out", fc2_(inner));
+  }
+  return fc2_(inner, Activation::none, attended);
 }
 
 }  // namespace capdiff

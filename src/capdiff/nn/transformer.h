@@ -2,9 +2,11 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "capdiff/nn/layers.h"
+#include "capdiff/nn/probe.h"
 
 namespace capdiff {
 
@@ -57,6 +59,18 @@ class PostNormBlock {
   LayerNorm output_norm_;
 };
 
+/// What the parameters of a PreNormBlock are called, below the block itself. `qkv` is the beginning of two whole names.
+struct PreNormBlockNames {
+  std::string_view norm1, qkv, proj, norm2, fc1, fc2;
+
+  static constexpr PreNormBlockNames timm() {
+    return {"norm1", "attn.qkv.", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2"};
+  }
+  static constexpr PreNormBlockNames clip() {
+    return {"ln_1", "attn.in_proj_", "attn.out_proj", "ln_2", "mlp.c_fc", "mlp.c_proj"};
+  }
+};
+
 struct PreNormBlockConfig {
   std::int64_t width = 768;
   std::int64_t heads = 12;
@@ -64,16 +78,17 @@ struct PreNormBlockConfig {
   float eps = 1e-6f;
   Activation activation = Activation::gelu;
   float init_std = kInitStd;
+  bool causal = false;  ///< position i sees positions 0..i only
+  PreNormBlockNames names = PreNormBlockNames::timm();
 };
 
-/// A ViT block: x += proj(attention(LN1(x))); x += fc2(gelu(fc1(LN2(x)))). Parameter names are timm's: `norm1`,
-/// `attn.qkv`, `attn.proj`, `norm2`, `mlp.fc1`, `mlp.fc2`.
+/// A block of ViT or CLIP: x += proj(attention(LN1(x))); x += fc2(activation(fc1(LN2(x)))).
 class PreNormBlock {
  public:
   PreNormBlock(Backend& backend, const Scope& scope, const PreNormBlockConfig& config);
 
-  /// x [B, N, width] → [B, N, width]
-  Value operator()(const Value& x) const;
+  /// x [B, N, width] → [B, N, width]. Probes `attn_out` and `mlp_out`: what both branches add to x.
+  Value operator()(const Value& x, const Probe& probe = {}) const;
 
  private:
   Backend* backend_;

@@ -110,6 +110,18 @@ HostTensor HostTensor::slice(std::int64_t begin, std::int64_t end) const {
   return tensor;
 }
 
+HostTensor HostTensor::transposed() const {
+  if (shape_.rank() != 2) fail(ErrorCode::internal, "a tensor of shape {} is no matrix", to_string(shape_));
+  HostTensor result(dtype_, {shape_[1], shape_[0]});
+  const std::size_t element = size_of(dtype_), rows = static_cast<std::size_t>(shape_[0]);
+  const std::size_t columns = static_cast<std::size_t>(shape_[1]);
+  std::byte* out = result.mutable_bytes().data();
+  for (std::size_t column = 0; column < columns; ++column)
+    for (std::size_t row = 0; row < rows; ++row, out += element)
+      std::memcpy(out, data_ + (row * columns + column) * element, element);
+  return result;
+}
+
 HostTensor HostTensor::to(DType dtype) const {
   if (dtype == dtype_) return *this;
   HostTensor result(dtype, shape_);

@@ -52,6 +52,8 @@ class HostTensor {
   HostTensor reshaped(Shape shape) const;
   /// Rows [begin, end) of the outermost axis, sharing memory.
   HostTensor slice(std::int64_t begin, std::int64_t end) const;
+  /// A copy of a matrix [n, m] as [m, n].
+  HostTensor transposed() const;
   /// A converted copy; returns `*this` where nothing changes. Any floating type converts to any other, integers to
   /// floats.
   HostTensor to(DType dtype) const;

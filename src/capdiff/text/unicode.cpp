@@ -2,6 +2,7 @@
 
 #include <utf8proc.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -81,6 +82,21 @@ bool is_final_sigma(std::u32string_view text, std::size_t position) {
   return after == text.size() || !is_cased(text[after]);
 }
 
+/// How many of the first bytes, which are no sequence, could be the beginning of one; 1 where none could.
+std::size_t unfinished_sequence(std::string_view bytes) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
+  const unsigned lead = byte(0);
+  if (lead < 0xC2 || lead > 0xF4) return 1;
+  const std::size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+  // The second byte's range keeps overlong forms, surrogates and what is beyond Unicode out.
+  const unsigned lowest = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+  const unsigned highest = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+  if (bytes.size() < 2 || byte(1) < lowest || byte(1) > highest) return 1;
+  std::size_t end = 2;
+  while (end < std::min(length, bytes.size()) && (byte(end) & 0xC0) == 0x80) ++end;
+  return end;
+}
+
 }  // namespace
 
 std::u32string decode_utf8(std::string_view text) {
@@ -94,6 +110,20 @@ std::u32string decode_utf8(std::string_view text) {
     at += used > 0 ? static_cast<std::size_t>(used) : 1;
   }
   return code_points;
+}
+
+std::string well_formed_utf8(std::string_view bytes) {
+  std::string text;
+  const auto* data = reinterpret_cast<const utf8proc_uint8_t*>(bytes.data());
+  for (std::size_t at = 0; at < bytes.size();) {
+    utf8proc_int32_t code_point = -1;
+    const auto used = utf8proc_iterate(data + at, static_cast<utf8proc_ssize_t>(bytes.size() - at), &code_point);
+    if (used <= 0) append_utf8(text, kReplacement);
+    const std::size_t length = used > 0 ? static_cast<std::size_t>(used) : unfinished_sequence(bytes.substr(at));
+    if (used > 0) text += bytes.substr(at, length);
+    at += length;
+  }
+  return text;
 }
 
 void append_utf8(std::string& text, char32_t code_point) {
@@ -130,6 +160,26 @@ bool is_white_space(char32_t c) {
   if (c == 0x85) return true;
   const auto kind = category(c);
   return kind == UTF8PROC_CATEGORY_ZS || kind == UTF8PROC_CATEGORY_ZL || kind == UTF8PROC_CATEGORY_ZP;
+}
+
+bool is_letter(char32_t c) {
+  switch (category(c)) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO: return true;
+    default: return false;
+  }
+}
+
+bool is_number(char32_t c) {
+  switch (category(c)) {
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_NO: return true;
+    default: return false;
+  }
 }
 
 bool is_punctuation(char32_t c) {

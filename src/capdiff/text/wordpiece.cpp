@@ -100,6 +100,7 @@ EncodedText WordPieceTokenizer::encode(std::string_view text, std::int64_t lengt
   encoded.ids.assign(size, vocabulary_.pad());
   encoded.attention_mask.assign(size, 0);
   const std::size_t kept = std::min(pieces.size(), size - 2);
+  encoded.truncated = kept < pieces.size();
   encoded.ids.front() = vocabulary_.cls();
   std::copy_n(pieces.begin(), kept, encoded.ids.begin() + 1);
   encoded.ids[kept + 1] = vocabulary_.sep();

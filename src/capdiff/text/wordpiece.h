@@ -5,15 +5,10 @@
 #include <string_view>
 #include <vector>
 
+#include "capdiff/text/encoded_text.h"
 #include "capdiff/text/vocabulary.h"
 
 namespace capdiff {
-
-/// A text as a model reads it, both of the requested length L.
-struct EncodedText {
-  std::vector<std::int64_t> ids;             ///< [L]: [CLS] pieces [SEP] [PAD]…
-  std::vector<std::uint8_t> attention_mask;  ///< [L]: 1 from [CLS] to [SEP], 0 on [PAD]
-};
 
 /// BERT's uncased WordPiece tokeniser. The five special tokens are recognised wherever their text occurs, in capitals
 /// as they are written; everything else goes through `split_words`, and each word is cut from the left into the longest
