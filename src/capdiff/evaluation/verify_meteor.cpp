@@ -12,7 +12,7 @@
 
 #include "capdiff/base/error.h"
 #include "capdiff/base/files.h"
-#include "capdiff/formats/coco.h"
+#include "capdiff/evaluation/caption_matching.h"
 #include "capdiff/formats/json_reader.h"
 #include "capdiff/metrics/meteor.h"
 #include "capdiff/text/unicode.h"
@@ -61,15 +61,18 @@ Images pairs_of(const Json& candidates, const Json& references) {
 
 /// The images of NAME_annotations.json and NAME_results.json that `ids` lists, in its order.
 Images coco_images(const fs::path& folder, const std::string& name, const Json& ids) {
-  const auto references = read_coco_annotations(folder / (name + "_annotations.json"));
-  std::map<std::int64_t, std::string> candidates;
-  for (const CocoResult& result : read_coco_results(folder / (name + "_results.json")))
-    candidates[result.image_id] = result.caption;
+  std::map<std::string, EvaluatedCaption> captions;
+  for (EvaluatedCaption& caption :
+       match_captions(read_reference_captions(folder / (name + "_annotations.json")),
+                      read_caption_results(folder / (name + "_results.json")), Coverage::partial)
+           .captions)
+    captions.emplace(caption.id, std::move(caption));
   Images images;
   for (const std::int64_t id : ids.get<std::vector<std::int64_t>>()) {
-    if (!candidates.contains(id) || !references.contains(id))
+    const auto found = captions.find(std::to_string(id));
+    if (found == captions.end())
       fail(ErrorCode::invalid_input, "{}: image {} of {} has no caption or no references", folder.string(), id, name);
-    images.push_back(image_of(std::to_string(id), candidates.at(id), references.at(id)));
+    images.push_back(image_of(found->first, found->second.candidate, found->second.references));
   }
   return images;
 }
