@@ -79,6 +79,8 @@ TEST(Meteor, ParaphrasesCountTheirWordsOnBothSides) {
   EXPECT_NEAR(found.values.precision, (0.75 + 0.6 * 0.75) / 1.5, kExact);
   EXPECT_NEAR(found.values.recall, (0.75 + 0.6 * (0.75 + 0.25)) / 1.75, kExact);
   EXPECT_LT(score("many otters", references).values.score, found.values.score);
+  EXPECT_EQ(Meteor(data.resources()).signature(),
+            "meteor-1.5-wo-en-norm-0.85_0.2_0.6_0.75-ex_st_sy_pa-1.0_0.6_0.8_0.6-meteor-data");
 }
 
 TEST(Meteor, TheFirstOfTheBestReferencesCounts) {
@@ -130,7 +132,7 @@ TEST(Meteor, OptionsAreChecked) {
 
 TEST(Meteor, SignsWithItsConfiguration) {
   EXPECT_EQ(Meteor(resources()).signature(),
-            "meteor-1.5-wo-en-norm-0.85_0.2_0.6_0.75-ex_st_sy_pa-1.0_0.6_0.8_0.6-meteor-data");
+            "meteor-1.5-wo-en-norm-0.85_0.2_0.6_0.75-ex_st_sy-1.0_0.6_0.8-meteor-data");
   MeteorOptions options;
   options.modules.resize(1);
   options.punctuation = MeteorPunctuation::remove;

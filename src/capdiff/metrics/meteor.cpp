@@ -217,6 +217,7 @@ std::string Meteor::signature() const {
   std::vector<std::string_view> names;
   std::vector<std::string> weights;
   for (const MeteorWeight& weight : options_.modules) {
+    if (weight.module == MeteorModule::paraphrase && resources_->paraphrases().empty()) continue;
     names.push_back(short_name(weight.module));
     weights.push_back(decimal(weight.weight));
   }

@@ -100,7 +100,8 @@ class Meteor {
 
   MeteorValues values(const MeteorStatistics& statistics) const;
 
-  /// What scores must have in common to be compared, in the words of METEOR, and the resources:
+  /// What scores must have in common to be compared, in the words of METEOR, and the resources; paraphrases are named
+  /// only where there is a table of them:
   /// "meteor-1.5-wo-en-norm-0.85_0.2_0.6_0.75-ex_st_sy-1.0_0.6_0.8-wordnet".
   std::string signature() const;
   const MeteorOptions& options() const { return options_; }
