@@ -44,7 +44,8 @@ TEST_F(ScoreCommand, PrintsATable) {
   EXPECT_EQ(result.exit_code, 0) << result.errors;
   EXPECT_EQ(result.errors, "");
   EXPECT_THAT(result.output, AllOf(HasSubstr("BLEU-4"), HasSubstr("ROUGE-L"), HasSubstr("CIDEr-D"),
-                                   HasSubstr("tokenizer ptb | images 2 | references 3 | df references")));
+                                   HasSubstr("tokenizer ptb | images 2 | references 3"), HasSubstr("df references"),
+                                   HasSubstr("--spice-jar")));
 }
 
 TEST_F(ScoreCommand, PrintsJsonAndCsv) {
@@ -79,8 +80,10 @@ TEST_F(ScoreCommand, ExplainsWrongUsage) {
   EXPECT_EQ(run_capdiff({"score"}).exit_code, 2);
   EXPECT_EQ(run_capdiff({"score", "--references", references_}).exit_code, 2);
   for (const std::vector<std::string>& options : {std::vector<std::string>{"--metrics", "bluw"},
-                                                  {"--metrics", "meteor"},
                                                   {"--metrics", "spice"},
+                                                  {"--metrics", "clipscore"},
+                                                  {"--clip", "models/clip"},
+                                                  {"--metrics", "bertscore"},
                                                   {"--tokenizer", "moses"},
                                                   {"--resamples", "0"},
                                                   {"--spice-memory", "8G;rm"}}) {
@@ -89,6 +92,8 @@ TEST_F(ScoreCommand, ExplainsWrongUsage) {
     EXPECT_EQ(result.output, "") << options[1];
   }
   EXPECT_EQ(score({"--df", "/nowhere.txt"}).exit_code, 1);
+  EXPECT_EQ(score({"--meteor-data", "/nowhere"}).exit_code, 1);
+  EXPECT_EQ(score({"--bert", "/nowhere"}).exit_code, 1);
   EXPECT_EQ(score({"--split", "test"}).exit_code, 1);
   EXPECT_EQ(score({"--metrics", "dist", "--training", "/nowhere.json"}).exit_code, 1);
 }

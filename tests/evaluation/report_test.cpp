@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "capdiff/evaluation/metric_choice.h"
+#include "tests/metrics/meteor_data.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 
@@ -38,7 +39,7 @@ std::vector<std::string> names(const EvaluationReport& report) {
 }
 
 TEST(Report, HoldsEveryMetricForCorpusAndImages) {
-  const EvaluationReport report = report_of({});
+  const EvaluationReport report = report_of({"cider-d", "rouge-l", "bleu"});
   EXPECT_THAT(names(report), ElementsAre("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D"));
   EXPECT_NEAR(report.find("BLEU-4")->per_image[0], 1.0, 1e-6);
   EXPECT_GT(report.find("CIDEr-D")->per_image[0], report.find("CIDEr-D")->per_image[2]);
@@ -50,7 +51,7 @@ TEST(Report, HoldsEveryMetricForCorpusAndImages) {
 
 TEST(Report, JsonIsWhatIsPromised) {
   const nlohmann::json json = nlohmann::json::parse(to_json(report_of({"bleu", "dist"})));
-  EXPECT_EQ(json.at("corpus").at("BLEU-1").get<double>(), report_of({}).find("BLEU-1")->corpus);
+  EXPECT_EQ(json.at("corpus").at("BLEU-1").get<double>(), report_of({"bleu"}).find("BLEU-1")->corpus);
   EXPECT_EQ(json.at("images"), 3);
   EXPECT_EQ(json.at("per_image").size(), 3u);
   EXPECT_TRUE(json.at("per_image").at("9\n\"x\"").contains("BLEU-4"));
@@ -59,7 +60,7 @@ TEST(Report, JsonIsWhatIsPromised) {
   EXPECT_FALSE(json.at("per_image").at("7").contains("Self-CIDEr"));
   EXPECT_DOUBLE_EQ(json.at("corpus").at("Length").get<double>(), 6.0);
   EXPECT_DOUBLE_EQ(json.at("corpus").at("Distinct").get<double>(), 2.0 / 3);
-  EXPECT_EQ(json.at("skipped").at("METEOR"), "not available in this version");
+  EXPECT_EQ(json.at("skipped").at("METEOR"), "not asked for");
   EXPECT_EQ(json.at("skipped").at("CIDEr-D"), "not asked for");
   EXPECT_FALSE(json.at("skipped").contains("BLEU-4"));
   EXPECT_FALSE(json.contains("comparison"));
@@ -93,7 +94,7 @@ TEST(Report, AMetricThatCannotBeComputedIsSkipped) {
 }
 
 TEST(Report, CountsEmptyCaptions) {
-  const auto choice = choose_metrics({}, {});
+  const auto choice = choose_metrics({"bleu"}, {});
   const auto report = score_captions(
       PreparedCaptions({{"1", "...", {"a dog"}}, {"2", "", {"a cat"}}, {"3", "a", {"a"}}}, kTokenizer), choice.metrics);
   EXPECT_THAT(report.notes, ElementsAre(HasSubstr("2 captions have no words")));
@@ -103,11 +104,27 @@ TEST(Report, CountsEmptyCaptions) {
   });
 }
 
+TEST(MetricChoice, WithoutNamesTakesWhatHasWhatItNeeds) {
+  const test::MeteorData data;
+  MetricOptions options;
+  options.meteor_data = data.path();
+  const EvaluationReport report = report_of({}, options);
+  EXPECT_THAT(names(report), testing::IsSupersetOf({"BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D", "Dist-1"}));
+  EXPECT_THAT(report.signature, HasSubstr("meteor-data"));
+  EXPECT_THAT(report.skipped.at("SPICE"), HasSubstr("--spice-jar"));
+  EXPECT_THAT(report.skipped.at("CLIPScore"), HasSubstr("--clip"));
+  EXPECT_THAT(report.skipped.at("BERTScore"), HasSubstr("--bert"));
+  // What is named has to be there.
+  options.meteor_data = data.path() / "nowhere";
+  EXPECT_THROW(choose_metrics({}, options), Error);
+}
+
 TEST(MetricChoice, KnowsItsNames) {
-  EXPECT_EQ(choose_metrics({}, {}).metrics.size(), 3u);
   EXPECT_EQ(choose_metrics({"cider-d", "bleu", "bleu"}, {}).metrics.size(), 2u);
   test::expect_error(ErrorCode::usage, "'bluw'", [] { choose_metrics({"bleu", "bluw"}, {}); });
   test::expect_error(ErrorCode::usage, "--spice-jar", [] { choose_metrics({"spice"}, {}); });
+  test::expect_error(ErrorCode::usage, "--clip", [] { choose_metrics({"clipscore"}, {}); });
+  test::expect_error(ErrorCode::usage, "--bert", [] { choose_metrics({"bertscore"}, {}); });
 }
 
 TEST(MetricChoice, DocumentFrequenciesOfAFile) {

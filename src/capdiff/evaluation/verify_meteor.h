@@ -11,7 +11,7 @@ namespace capdiff {
 /// `*_expected.json`, `*_meteor_detail.json`, `meteor_parts.json`, `edge_cases.json` and `published.json`. Scores may
 /// differ by 1e-9; counts, alignments and texts must be equal. METEOR's data folder is the one given, otherwise
 /// `meteor` of the folder, $CAPDIFF_DATA/meteor, then ../../data/meteor from the folder; `Error(not_found)` where none
-/// is there.
+/// is there and the folder has something of METEOR.
 void verify_meteor(const std::filesystem::path& folder, const std::optional<std::filesystem::path>& meteor_data,
                    GoldenReport& report);
 
