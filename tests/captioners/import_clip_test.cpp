@@ -110,8 +110,9 @@ TEST_F(ImportClip, ReadsOpenAisStateDictionary) {
 
 TEST_F(ImportClip, ReadsTorchScript) {
   Tensors script = clip_.state_dict();
-  for (const char* name : {"input_resolution", "context_length", "vocab_size"})
-    script.emplace(name, HostTensor(DType::i64, {}));
+  script.emplace("input_resolution", HostTensor(DType::i64, {}));
+  script.emplace("context_length", HostTensor(DType::i64, {}));
+  script.emplace("vocab_size", HostTensor(DType::i64, {1}));
   for (const char* block : {"transformer.resblocks.0.", "transformer.resblocks.1."})
     script.emplace(std::string(block) + "attn_mask", HostTensor::of({24, 24}, std::vector<float>(24 * 24, -INFINITY)));
   import(torch_script(script));
@@ -231,6 +232,8 @@ TEST_F(ImportClip, RefusesWhatDoesNotFit) {
   });
   refused(ErrorCode::invalid_model, "ln_final.bias",
           [](Tensors& t) { t.at("ln_final.bias") = HostTensor::of({10}, std::vector<float>(10, NAN)); });
+  refused(ErrorCode::invalid_model, "expected one element",
+          [](Tensors& t) { t.emplace("vocab_size", HostTensor(DType::i64, {2})); });
   refused(ErrorCode::unsupported, "ResNet", [](Tensors& t) {
     t.emplace("visual.layer1.0.conv1.weight", HostTensor(DType::f32, {8, 8, 1, 1}));
   });

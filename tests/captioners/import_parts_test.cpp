@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "capdiff/captioners/ladic_config.h"
+#include "capdiff/evaluation/bert_score.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/torch_file.h"
@@ -79,6 +80,8 @@ TEST_F(ImportParts, BertBecomesTwoHalves) {
     EXPECT_EQ(config.at("model_type"), "bert");
     EXPECT_EQ(config.at("text").at("encoder_layers"), 6);
     EXPECT_EQ(config.at("text").at("vocab_size"), 225);
+    const auto backend = make_onednn_backend({});
+    EXPECT_EQ(BertScorer(out_, *backend).layer(), 9);
   }
 }
 

@@ -117,6 +117,15 @@ void CheckpointImport::drop(const std::string& name, const std::vector<std::int6
   mentioned_.insert(prefix_ + there);
 }
 
+void CheckpointImport::drop_number(const std::string& name) {
+  if (!contains(name)) return;
+  const TensorType& type = require(name, "one element");
+  if (type.shape.numel() != 1)
+    fail(ErrorCode::invalid_model, "{}: tensor \"{}{}\" has shape {}; expected one element", source(), prefix_, name,
+         to_string(type.shape));
+  mentioned_.insert(prefix_ + name);
+}
+
 void CheckpointImport::require_nothing_else(std::string_view path) const {
   const std::string begin = prefix_ + std::string(path);
   for (auto entry = file_.entries().lower_bound(begin);

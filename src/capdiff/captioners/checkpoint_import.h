@@ -39,6 +39,8 @@ class CheckpointImport {
   void keep_transposed(const std::string& name, const Shape& shape, const std::string& as);
   /// The tensor may be there with these sizes, -1 standing for any, and is left out.
   void drop(const std::string& name, const std::vector<std::int64_t>& sizes);
+  /// The tensor may be there with one element, and is left out.
+  void drop_number(const std::string& name);
   /// Throws for the first tensor whose name begins with `path`, and of which neither was said.
   void require_nothing_else(std::string_view path = "") const;
 

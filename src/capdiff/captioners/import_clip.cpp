@@ -209,7 +209,7 @@ void import_open_ai(CheckpointImport& import, const ClipConfig& config) {
   top.tensor("text_projection", {text.width, config.embed});
   top.tensor("logit_scale", {});
   // What TorchScript archives have besides: sizes, and the causal mask of every block.
-  for (const char* size : {"input_resolution", "context_length", "vocab_size"}) import.drop(size, {});
+  for (const char* size : {"input_resolution", "context_length", "vocab_size"}) import.drop_number(size);
   for (std::int64_t i = 0; i < text.depth; ++i)
     import.drop(fmt::format("transformer.resblocks.{}.attn_mask", i), {text.length, text.length});
 }
