@@ -75,6 +75,7 @@ TEST(ReferenceCaptions, NamesWhatIsWrong) {
       {"{\"image_id\": 1}", "\"caption\" is missing"},
       {R"({"poems": []})", "neither COCO annotations"},
       {R"({"images": []})", "neither COCO annotations"},
+      {"{\"words\": \"a\"}\n{\"words\": \"b\"}", "line 1: no picture is named"},
       {"{", "not valid JSON"},
       {"nonsense", "not valid JSON"},
   };

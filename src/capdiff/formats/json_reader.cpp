@@ -80,8 +80,9 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
     constexpr int kNumberOutOfRange = 406;
     if (error.id == kNumberOutOfRange) fail(code_, "{}: not valid JSON: a number is out of range", source_);
     const std::string_view before = text_.substr(0, std::min(position, text_.size()));
-    fail(code_, "{}: not valid JSON (line {}); the file may be truncated", source_,
-         1 + std::count(before.begin(), before.end(), '\n'));
+    const std::string record = records_ ? fmt::format(", in {}[{}]", records_key_, index_) : "";
+    fail(code_, "{}: not valid JSON (line {}{}); the file may be truncated", source_,
+         1 + std::count(before.begin(), before.end(), '\n'), record);
   }
 
  private:

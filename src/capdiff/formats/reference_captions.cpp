@@ -52,7 +52,11 @@ Layout layout_of(std::string_view text) {
   if (first == std::string_view::npos || text[first] == '[') return Layout::records;
   LayoutFinder finder;
   nlohmann::json::sax_parse(text.begin(), text.end(), &finder, nlohmann::json::input_format_t::json, false);
-  return finder.layout;
+  if (finder.layout != Layout::unknown) return finder.layout;
+  // A line that is a document of its own, with more behind it.
+  const std::string_view line = text.substr(first, text.find('\n', first) - first);
+  const bool lines = text.find_first_not_of(" \t\r\n", first + line.size()) != std::string_view::npos;
+  return lines && nlohmann::json::accept(line) ? Layout::records : Layout::unknown;
 }
 
 /// Gathers captions by image, in the order of the first of each.
