@@ -17,6 +17,9 @@ namespace {
 constexpr std::string_view kTitle = "capdiff document frequencies";
 constexpr std::size_t kMaxFileBytes = std::size_t{4} << 30;
 
+/// The captions of an image, in word numbers.
+using Captions = std::vector<std::vector<std::uint32_t>>;
+
 /// A line `first<TAB>second` of a file.
 struct Fields {
   std::string_view first, second;
@@ -74,27 +77,37 @@ Tokens words_of(std::string_view ngram, const FieldReader& reader) {
 
 DocumentFrequencies::DocumentFrequencies(std::span<const std::vector<Tokens>> references) {
   if (references.empty()) fail(ErrorCode::invalid_input, "document frequencies need at least one image");
-  count(references.size(), [&](std::size_t i) -> const std::vector<Tokens>& { return references[i]; });
+  std::vector<Captions> numbered(references.size());
+  for (std::size_t i = 0; i < references.size(); ++i)
+    for (const Tokens& reference : references[i]) numbered[i].push_back(words_.number(reference));
+  count(numbered);
 }
 
 DocumentFrequencies::DocumentFrequencies(std::span<const ScoredImage> images) {
   require_references(images);
-  count(images.size(), [&](std::size_t i) -> const std::vector<Tokens>& { return images[i].references; });
+  std::vector<Captions> numbered(images.size());
+  for (std::size_t i = 0; i < images.size(); ++i)
+    for (const Tokens& reference : images[i].references) numbered[i].push_back(words_.number(reference));
+  count(numbered);
 }
 
-template <class ReferencesOf>
-void DocumentFrequencies::count(std::size_t images, ReferencesOf&& references_of) {
-  images_ = static_cast<std::int64_t>(images);
-  std::vector<std::vector<std::vector<std::uint32_t>>> numbered(images);
-  for (std::size_t i = 0; i < images; ++i)
-    for (const Tokens& reference : references_of(i)) numbered[i].push_back(words_.number(reference));
-  std::vector<std::vector<Ngram>> ngrams(images);
-  parallel_for(images, [&](std::size_t i) {
-    for (const auto& reference : numbered[i]) append_ngrams(ngrams[i], reference);
+DocumentFrequencies::DocumentFrequencies(std::span<const Captions> references, WordNumbers words)
+    : words_(std::move(words)) {
+  if (references.empty()) fail(ErrorCode::invalid_input, "document frequencies need at least one image");
+  count(references);
+}
+
+void DocumentFrequencies::count(std::span<const Captions> references) {
+  images_ = static_cast<std::int64_t>(references.size());
+  std::vector<std::vector<Ngram>> ngrams(references.size());
+  parallel_for(references.size(), [&](std::size_t i) {
+    std::size_t words = 0;
+    for (const auto& reference : references[i]) words += reference.size();
+    ngrams[i].reserve(words * kMaxNgramOrder);
+    for (const auto& reference : references[i]) append_ngrams(ngrams[i], reference);
     std::ranges::sort(ngrams[i]);
     const auto repeated = std::ranges::unique(ngrams[i]);
     ngrams[i].erase(repeated.begin(), repeated.end());
-    numbered[i] = {};
   });
   parallel_ranges(kShards, omp_get_max_threads(), [&](std::int64_t begin, std::int64_t end) {
     constexpr std::size_t kAhead = 16;

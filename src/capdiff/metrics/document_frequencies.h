@@ -19,6 +19,8 @@ class DocumentFrequencies {
   explicit DocumentFrequencies(std::span<const std::vector<Tokens>> references);
   /// Those of the images that are scored, as usual.
   explicit DocumentFrequencies(std::span<const ScoredImage> images);
+  /// The same in words that `words` has numbered: captions of images.
+  DocumentFrequencies(std::span<const std::vector<std::vector<std::uint32_t>>> references, WordNumbers words);
 
   std::int64_t images() const { return images_; }
   /// Number of images with `ngram`, whose words are numbered by `words()`; 0 where it is unknown.
@@ -41,9 +43,7 @@ class DocumentFrequencies {
   static constexpr std::size_t kShards = 16;
 
   DocumentFrequencies() = default;
-  /// `references_of(i)` are those of image i < `images`.
-  template <class ReferencesOf>
-  void count(std::size_t images, ReferencesOf&& references_of);
+  void count(std::span<const std::vector<std::vector<std::uint32_t>>> references);
   static std::size_t shard_of(const Ngram& ngram) { return NgramHash()(ngram) >> 60; }
 
   std::int64_t images_ = 0;

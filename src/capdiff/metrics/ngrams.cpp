@@ -22,7 +22,7 @@ std::size_t NgramTable::find(const Ngram& ngram) const {
 }
 
 std::uint32_t& NgramTable::operator[](const Ngram& ngram) {
-  if (5 * (size_ + 1) > 3 * slots_.size()) grow();
+  if (5 * (size_ + 1) > 4 * slots_.size()) grow();
   Slot& slot = slots_[find(ngram)];
   if (slot.ngram[0] == 0) {
     slot.ngram = ngram;

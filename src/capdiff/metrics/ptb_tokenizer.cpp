@@ -12,6 +12,7 @@
 namespace capdiff {
 namespace {
 
+constexpr std::size_t kUsualWord = 5;  // bytes of a word and its space, about
 constexpr std::string_view kPunctuation[] = {"''", "'", "``", "`", "-LRB-", "-RRB-", "-LCB-", "-RCB-", ".",
                                              "?",  "!", ",",  ":", "-",     "--",    "...",   ";"};
 
@@ -45,6 +46,7 @@ std::vector<Tokens> ptb_tokens(std::span<const std::string> captions) {
                     PtbScanner scanner(stream, caption == 0 ? 0 : ends[caption - 1] + 1);
                     for (auto token = scanner.next(); token && token->begin < end; token = scanner.next()) {
                       while (token->begin >= ends[caption]) ++caption;
+                      if (tokens[caption].empty()) tokens[caption].reserve(captions[caption].size() / kUsualWord + 2);
                       tokens[caption].push_back(std::move(token->text));
                     }
                   });
