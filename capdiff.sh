@@ -96,7 +96,7 @@ build() {
 
 set_up_lean() {
   install_packages "${lean_packages[@]}"
-  build "$build_dir-lean" capdiff -DCAPDIFF_BUILD_TRAIN=OFF -DCAPDIFF_BUILD_TESTS=OFF
+  build "$build_dir-lean" capdiff -DCMAKE_BUILD_TYPE=Release -DCAPDIFF_BUILD_TRAIN=OFF -DCAPDIFF_BUILD_TESTS=OFF
 }
 
 set_up_full() {
