@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "capdiff/text/unicode.h"
+
 namespace capdiff {
 namespace {
 
@@ -55,15 +57,7 @@ utf8proc_category_t category(char32_t c) {
 
 bool is_ptb_plain_letter(char32_t c) {
   if (c < 0x80) return is_ascii_letter(c);
-  if (c > kLastOfBasicPlane) return false;
-  switch (category(c)) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO: return true;
-    default: return false;
-  }
+  return c <= kLastOfBasicPlane && is_letter(c);
 }
 
 bool is_ptb_upper(char32_t c) {
