@@ -16,21 +16,10 @@
 #include "tests/support/shared.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/torch_file.h"
+#include "tests/support/verified.h"
 
 namespace capdiff::test {
 namespace {
-
-GoldenReport verified(const std::filesystem::path& folder, const VerifyOptions& options = {}) {
-  const auto backend = make_onednn_backend({});
-  return verify(folder, *backend, options);
-}
-
-std::set<std::string> failures(const GoldenReport& report) {
-  std::set<std::string> names;
-  for (const GoldenCheck& check : report.checks)
-    if (!check.pass) names.insert(check.name);
-  return names;
-}
 
 HostTensor host(const Array& values) {
   return parameter("", values).value;

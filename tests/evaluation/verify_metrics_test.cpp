@@ -8,23 +8,12 @@
 #include "tests/metrics/metric_goldens.h"
 #include "tests/support/shared.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/verified.h"
 
 namespace capdiff::test {
 namespace {
 
 using Json = nlohmann::json;
-
-GoldenReport verified(const std::filesystem::path& folder) {
-  const auto backend = make_onednn_backend({});
-  return verify(folder, *backend);
-}
-
-std::set<std::string> failures(const GoldenReport& report) {
-  std::set<std::string> names;
-  for (const GoldenCheck& check : report.checks)
-    if (!check.pass) names.insert(check.name);
-  return names;
-}
 
 TEST(VerifyMetrics, SharedFoldersPass) {
   CAPDIFF_SHARED_OR_SKIP(metrics, "goldens/metrics");

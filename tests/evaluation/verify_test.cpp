@@ -13,25 +13,13 @@
 #include "tests/support/shared.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/torch_file.h"
+#include "tests/support/verified.h"
 
 namespace capdiff::test {
 namespace {
 
 using testing::HasSubstr;
 using testing::StartsWith;
-
-GoldenReport verified(const std::filesystem::path& folder) {
-  const auto backend = make_onednn_backend({});
-  return verify(folder, *backend);
-}
-
-/// The names of what failed.
-std::set<std::string> failures(const GoldenReport& report) {
-  std::set<std::string> names;
-  for (const GoldenCheck& check : report.checks)
-    if (!check.pass) names.insert(check.name);
-  return names;
-}
 
 void expect_pass(const std::filesystem::path& folder) {
   const GoldenReport report = verified(folder);
