@@ -96,13 +96,13 @@ build() {
 
 set_up_lean() {
   install_packages "${lean_packages[@]}"
-  build "$build_dir-lean" capdiff -DCMAKE_BUILD_TYPE=Release -DCAPDIFF_BUILD_TRAIN=OFF -DCAPDIFF_BUILD_TESTS=OFF
+  build "$build_dir-lean" capdiff -DCMAKE_BUILD_TYPE=Release -DCMAKE_UNITY_BUILD=ON -DCAPDIFF_BUILD_TRAIN=OFF -DCAPDIFF_BUILD_TESTS=OFF
 }
 
 set_up_full() {
   install_packages "${full_packages[@]}"
   check_blas
-  build "$build_dir" all -DCAPDIFF_BUILD_TRAIN=ON -DCAPDIFF_BUILD_TESTS=ON
+  build "$build_dir" all -DCMAKE_UNITY_BUILD=ON -DCAPDIFF_BUILD_TRAIN=ON -DCAPDIFF_BUILD_TESTS=ON
 }
 
 # Setting up reads nothing, as standard input may be a photo, and prints nothing among the results.

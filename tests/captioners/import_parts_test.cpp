@@ -14,13 +14,13 @@ namespace {
 namespace fs = std::filesystem;
 using Tensors = std::map<std::string, HostTensor>;
 
-const fs::path kGolden = fs::path(CAPDIFF_SOURCE_DIR) / "tests/data/ladic_tiny";
+const fs::path kLadicTiny = fs::path(CAPDIFF_SOURCE_DIR) / "tests/data/ladic_tiny";
 
 /// Tensors of the small LaDiC under other names.
 class ImportParts : public testing::Test {
  protected:
   ImportParts() {
-    const SafetensorsFile file = SafetensorsFile::open(kGolden / "model.safetensors");
+    const SafetensorsFile file = SafetensorsFile::open(kLadicTiny / "model.safetensors");
     for (const std::string& name : file.names()) ladic_.emplace(name, file.tensor(name));
   }
 
@@ -72,7 +72,7 @@ class ImportParts : public testing::Test {
 
 TEST_F(ImportParts, BertBecomesTwoHalves) {
   for (const char* prefix : {"bert.", ""}) {
-    bert_.vocabulary = kGolden / "vocab.txt";
+    bert_.vocabulary = kLadicTiny / "vocab.txt";
     import(bert(prefix));
     expect_halves();
     EXPECT_TRUE(fs::exists(out_ / "vocab.txt"));

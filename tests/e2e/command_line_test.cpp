@@ -20,7 +20,6 @@ namespace fs = std::filesystem;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-const fs::path kScene = fs::path(CAPDIFF_SOURCE_DIR) / "tests/e2e/scene.png";
 const fs::path kOther = fs::path(CAPDIFF_SOURCE_DIR) / "tests/data/ladic_tiny/image.png";
 
 /// The real program, a tiny model and a folder of pictures.

@@ -31,15 +31,14 @@ std::vector<std::string> commands_of(const fs::path& document) {
 
 /// A folder with everything that the examples speak of.
 void write_world(const fs::path& folder) {
-  const fs::path scene = fs::path(CAPDIFF_SOURCE_DIR) / "tests/e2e/scene.png";
-  const Bytes jpeg = encode_jpeg(read_image(scene));
+  const Bytes jpeg = encode_jpeg(read_image(kScene));
   fs::create_directories(folder / "holiday" / "beach");
   fs::create_directories(folder / "models");
   for (const fs::path& path :
        {folder / "photo.jpg", folder / "holiday" / "one.jpg", folder / "holiday" / "beach" / "two.jpg"})
     std::ofstream(path, std::ios::binary)
         .write(reinterpret_cast<const char*>(jpeg.data()), static_cast<std::streamsize>(jpeg.size()));
-  fs::copy_file(scene, folder / "photo.png");
+  fs::copy_file(kScene, folder / "photo.png");
   write_tiny_model(folder / "models" / "default");
   std::ofstream(folder / "dataset.json") << nlohmann::json{
       {"dataset", "holiday"},

@@ -14,7 +14,6 @@ namespace {
 namespace fs = std::filesystem;
 
 const fs::path kModel = fs::path(CAPDIFF_SOURCE_DIR) / "models" / "default";
-const fs::path kScene = fs::path(CAPDIFF_SOURCE_DIR) / "tests" / "e2e" / "scene.png";
 
 TEST(ShippedModel, IsSmall) {
   EXPECT_LE(fs::file_size(kModel / "model.safetensors"), 24'000'000u);

@@ -11,6 +11,7 @@
 #include "tests/metrics/meteor_data.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/shared.h"
+#include "tests/support/verified.h"
 
 namespace capdiff::test {
 namespace {
@@ -19,15 +20,8 @@ using nlohmann::json;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-std::vector<std::string> failures(const GoldenReport& report) {
-  std::vector<std::string> names;
-  for (const GoldenCheck& check : report.checks)
-    if (!check.pass) names.push_back(check.name);
-  return names;
-}
-
-GoldenReport verified(const std::filesystem::path& folder,
-                      const std::optional<std::filesystem::path>& data = std::nullopt) {
+GoldenReport verified_meteor(const std::filesystem::path& folder,
+                             const std::optional<std::filesystem::path>& data = std::nullopt) {
   GoldenReport report;
   verify_meteor(folder, data, report);
   return report;
@@ -36,10 +30,10 @@ GoldenReport verified(const std::filesystem::path& folder,
 TEST(VerifyMeteor, SharedGoldensPass) {
   CAPDIFF_SHARED_OR_SKIP(folder, "goldens/metrics");
   CAPDIFF_SHARED_OR_SKIP(data, "data/meteor");
-  const GoldenReport report = verified(folder, data);
+  const GoldenReport report = verified_meteor(folder, data);
   EXPECT_GT(report.passed(), 5000U);
   EXPECT_THAT(failures(report), IsEmpty()) << to_table(report);
-  EXPECT_EQ(verified(folder).passed(), report.passed());
+  EXPECT_EQ(verified_meteor(folder).passed(), report.passed());
 }
 
 /// Goldens of one image, with right numbers.
@@ -93,7 +87,7 @@ class SmallGoldens {
     folder_.write("meteor_parts.json", parts.dump());
     folder_.write("published.json", published.dump());
     folder_.write("edge_cases.json", edge_cases);
-    return verified(folder_.path(), data_.path());
+    return verified_meteor(folder_.path(), data_.path());
   }
 
   json expected, detail, parts, published;
@@ -167,10 +161,10 @@ TEST(VerifyMeteor, SaysWhereDataShouldBe) {
   const TemporaryFolder folder;
   ::unsetenv("CAPDIFF_DATA");
   // Only goldens of METEOR need them.
-  EXPECT_TRUE(verified(folder.path()).checks.empty());
+  EXPECT_TRUE(verified_meteor(folder.path()).checks.empty());
   folder.write("meteor_parts.json", "{}");
-  expect_error(ErrorCode::not_found, "--meteor-data", [&] { verified(folder.path()); });
-  expect_error(ErrorCode::not_found, "nowhere", [&] { verified(folder.path(), "/nowhere"); });
+  expect_error(ErrorCode::not_found, "--meteor-data", [&] { verified_meteor(folder.path()); });
+  expect_error(ErrorCode::not_found, "nowhere", [&] { verified_meteor(folder.path(), "/nowhere"); });
 }
 
 }  // namespace

@@ -165,7 +165,7 @@ TEST(Safetensors, HostileHeaderLengths) {
   }
 }
 
-struct Hostile {
+struct HostileFile {
   const char* what;
   std::string header;
   std::size_t data_bytes;
@@ -173,14 +173,14 @@ struct Hostile {
   ErrorCode code = ErrorCode::invalid_model;
 };
 
-void PrintTo(const Hostile& hostile, std::ostream* out) {
+void PrintTo(const HostileFile& hostile, std::ostream* out) {
   *out << hostile.what;
 }
 
-class HostileSafetensors : public ::testing::TestWithParam<Hostile> {};
+class HostileSafetensors : public ::testing::TestWithParam<HostileFile> {};
 
 TEST_P(HostileSafetensors, IsRefused) {
-  const Hostile& hostile = GetParam();
+  const HostileFile& hostile = GetParam();
   const std::string message =
       expect_error(hostile.code, hostile.message, [&] { parse(file_of(hostile.header, hostile.data_bytes)); });
   EXPECT_THAT(message, HasSubstr("evil.safetensors"));
@@ -193,70 +193,73 @@ std::string tensor_x(const char* dtype, const char* shape, const char* offsets) 
 INSTANTIATE_TEST_SUITE_P(
     Table, HostileSafetensors,
     ::testing::Values(
-        Hostile{"empty header", "", 0, "not a safetensors file"},
-        Hostile{"leading white space", " {}", 0, "not a safetensors file"},
-        Hostile{"byte order mark", "\xef\xbb\xbf{}", 0, "not a safetensors file"},
-        Hostile{"array on top", "[]", 0, "not a safetensors file"}, Hostile{"not JSON", "{x}", 0, "not valid JSON"},
-        Hostile{"two documents", "{}{}", 0, "not valid JSON"}, Hostile{"invalid UTF-8", "{\"\xff\":{}}", 0, "JSON"},
-        Hostile{"trailing zero", std::string("{}\0", 3), 0, "not valid JSON"},
-        Hostile{"tensor is a number", R"({"x":1})", 0, "wrong place"},
-        Hostile{"tensor is null", R"({"x":null})", 0, "wrong place"},
-        Hostile{"tensor is an array", R"({"x":[]})", 0, "\"x\""},
-        Hostile{"deep objects", R"({"x":{"shape":)" + std::string(100'000, '{'), 0, "\"x\""},
-        Hostile{"deep arrays", R"({"x":{"shape":)" + std::string(100'000, '['), 0, "\"x\""},
-        Hostile{"dtype missing", R"({"x":{"shape":[1],"data_offsets":[0,4]}})", 4, "lacks"},
-        Hostile{"shape missing", R"({"x":{"dtype":"F32","data_offsets":[0,4]}})", 4, "lacks"},
-        Hostile{"offsets missing", R"({"x":{"dtype":"F32","shape":[1]}})", 4, "lacks"},
-        Hostile{"one offset", tensor_x("\"F32\"", "[1]", "[4]"), 4, "lacks"},
-        Hostile{"three offsets", tensor_x("\"F32\"", "[1]", "[0,4,4]"), 4, "wrong place"},
-        Hostile{"unknown member", R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"more":1}})", 4, "\"more\""},
-        Hostile{"unknown type", tensor_x("\"F8_E4M3\"", "[1]", "[0,1]"), 1, "F8_E4M3", ErrorCode::unsupported},
-        Hostile{"type in lower case", tensor_x("\"f32\"", "[1]", "[0,4]"), 4, "f32", ErrorCode::unsupported},
-        Hostile{"type is a number", tensor_x("5", "[1]", "[0,4]"), 4, "wrong place"},
-        Hostile{"negative size", tensor_x("\"F32\"", "[-1]", "[0,4]"), 4, "negative"},
-        Hostile{"fractional size", tensor_x("\"F32\"", "[1.0]", "[0,4]"), 4, "not an integer"},
-        Hostile{"size beyond 64 bits", tensor_x("\"F32\"", "[18446744073709551616]", "[0,4]"), 4, "not an integer"},
-        Hostile{"size beyond 63 bits", tensor_x("\"U8\"", "[9223372036854775808]", "[0,0]"), 0, "63 bits"},
-        Hostile{"size is text", tensor_x("\"F32\"", "[\"1\"]", "[0,4]"), 4, "wrong place"},
-        Hostile{"product wraps to zero", tensor_x("\"F32\"", "[4294967296,4294967296]", "[0,0]"), 0, "overflows"},
-        Hostile{"bytes wrap to zero", tensor_x("\"F32\"", "[4611686018427387904]", "[0,0]"), 0, "overflows"},
-        Hostile{"overflow hidden by a zero", tensor_x("\"F32\"", "[4294967296,4294967296,0]", "[0,0]"), 0, "overflows"},
-        Hostile{"bytes beyond 63 bits", tensor_x("\"U8\"", "[4294967296,2147483648]", "[0,9223372036854775808]"), 0,
-                "overflows"},
-        Hostile{"rank 33",
-                tensor_x("\"U8\"", "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]", "[0,1]"), 1,
-                "axes"},
-        Hostile{"huge but consistent", tensor_x("\"U8\"", "[1099511627776]", "[0,1099511627776]"), 4, "truncated"},
-        Hostile{"negative offset", tensor_x("\"F32\"", "[1]", "[-4,0]"), 4, "negative"},
-        Hostile{"offsets reversed", tensor_x("\"F32\"", "[1]", "[4,0]"), 4, "needs 4 bytes"},
-        Hostile{"too few bytes", tensor_x("\"F32\"", "[2]", "[0,4]"), 4, "needs 8 bytes"},
-        Hostile{"too many bytes", tensor_x("\"F32\"", "[1]", "[0,8]"), 8, "needs 4 bytes"},
-        Hostile{"past the end", tensor_x("\"F32\"", "[2]", "[0,8]"), 4, "8 bytes of data"},
-        Hostile{"hole in front", tensor_x("\"F32\"", "[1]", "[4,8]"), 8, "begins at byte 4"},
-        Hostile{"bytes behind", tensor_x("\"F32\"", "[1]", "[0,4]"), 5, "4 bytes of data"},
-        Hostile{
+        HostileFile{"empty header", "", 0, "not a safetensors file"},
+        HostileFile{"leading white space", " {}", 0, "not a safetensors file"},
+        HostileFile{"byte order mark", "\xef\xbb\xbf{}", 0, "not a safetensors file"},
+        HostileFile{"array on top", "[]", 0, "not a safetensors file"},
+        HostileFile{"not JSON", "{x}", 0, "not valid JSON"}, HostileFile{"two documents", "{}{}", 0, "not valid JSON"},
+        HostileFile{"invalid UTF-8", "{\"\xff\":{}}", 0, "JSON"},
+        HostileFile{"trailing zero", std::string("{}\0", 3), 0, "not valid JSON"},
+        HostileFile{"tensor is a number", R"({"x":1})", 0, "wrong place"},
+        HostileFile{"tensor is null", R"({"x":null})", 0, "wrong place"},
+        HostileFile{"tensor is an array", R"({"x":[]})", 0, "\"x\""},
+        HostileFile{"deep objects", R"({"x":{"shape":)" + std::string(100'000, '{'), 0, "\"x\""},
+        HostileFile{"deep arrays", R"({"x":{"shape":)" + std::string(100'000, '['), 0, "\"x\""},
+        HostileFile{"dtype missing", R"({"x":{"shape":[1],"data_offsets":[0,4]}})", 4, "lacks"},
+        HostileFile{"shape missing", R"({"x":{"dtype":"F32","data_offsets":[0,4]}})", 4, "lacks"},
+        HostileFile{"offsets missing", R"({"x":{"dtype":"F32","shape":[1]}})", 4, "lacks"},
+        HostileFile{"one offset", tensor_x("\"F32\"", "[1]", "[4]"), 4, "lacks"},
+        HostileFile{"three offsets", tensor_x("\"F32\"", "[1]", "[0,4,4]"), 4, "wrong place"},
+        HostileFile{"unknown member", R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"more":1}})", 4,
+                    "\"more\""},
+        HostileFile{"unknown type", tensor_x("\"F8_E4M3\"", "[1]", "[0,1]"), 1, "F8_E4M3", ErrorCode::unsupported},
+        HostileFile{"type in lower case", tensor_x("\"f32\"", "[1]", "[0,4]"), 4, "f32", ErrorCode::unsupported},
+        HostileFile{"type is a number", tensor_x("5", "[1]", "[0,4]"), 4, "wrong place"},
+        HostileFile{"negative size", tensor_x("\"F32\"", "[-1]", "[0,4]"), 4, "negative"},
+        HostileFile{"fractional size", tensor_x("\"F32\"", "[1.0]", "[0,4]"), 4, "not an integer"},
+        HostileFile{"size beyond 64 bits", tensor_x("\"F32\"", "[18446744073709551616]", "[0,4]"), 4, "not an integer"},
+        HostileFile{"size beyond 63 bits", tensor_x("\"U8\"", "[9223372036854775808]", "[0,0]"), 0, "63 bits"},
+        HostileFile{"size is text", tensor_x("\"F32\"", "[\"1\"]", "[0,4]"), 4, "wrong place"},
+        HostileFile{"product wraps to zero", tensor_x("\"F32\"", "[4294967296,4294967296]", "[0,0]"), 0, "overflows"},
+        HostileFile{"bytes wrap to zero", tensor_x("\"F32\"", "[4611686018427387904]", "[0,0]"), 0, "overflows"},
+        HostileFile{"overflow hidden by a zero", tensor_x("\"F32\"", "[4294967296,4294967296,0]", "[0,0]"), 0,
+                    "overflows"},
+        HostileFile{"bytes beyond 63 bits", tensor_x("\"U8\"", "[4294967296,2147483648]", "[0,9223372036854775808]"), 0,
+                    "overflows"},
+        HostileFile{"rank 33",
+                    tensor_x("\"U8\"", "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]", "[0,1]"),
+                    1, "axes"},
+        HostileFile{"huge but consistent", tensor_x("\"U8\"", "[1099511627776]", "[0,1099511627776]"), 4, "truncated"},
+        HostileFile{"negative offset", tensor_x("\"F32\"", "[1]", "[-4,0]"), 4, "negative"},
+        HostileFile{"offsets reversed", tensor_x("\"F32\"", "[1]", "[4,0]"), 4, "needs 4 bytes"},
+        HostileFile{"too few bytes", tensor_x("\"F32\"", "[2]", "[0,4]"), 4, "needs 8 bytes"},
+        HostileFile{"too many bytes", tensor_x("\"F32\"", "[1]", "[0,8]"), 8, "needs 4 bytes"},
+        HostileFile{"past the end", tensor_x("\"F32\"", "[2]", "[0,8]"), 4, "8 bytes of data"},
+        HostileFile{"hole in front", tensor_x("\"F32\"", "[1]", "[4,8]"), 8, "begins at byte 4"},
+        HostileFile{"bytes behind", tensor_x("\"F32\"", "[1]", "[0,4]"), 5, "4 bytes of data"},
+        HostileFile{
             "hole between",
             R"({"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"y":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}})",
             3, "\"y\" begins at byte 2"},
-        Hostile{
+        HostileFile{
             "overlap",
             R"({"x":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"y":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})",
             3, "\"y\" begins at byte 1"},
-        Hostile{
+        HostileFile{
             "the same bytes twice",
             R"({"x":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"y":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})",
             2, "begins at byte 0"},
-        Hostile{
+        HostileFile{
             "a name twice",
             R"({"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"x":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})",
             2, "\"x\" twice"},
-        Hostile{"a member twice", R"({"x":{"dtype":"U8","dtype":"F32","shape":[1],"data_offsets":[0,1]}})", 1,
-                "\"dtype\" twice"},
-        Hostile{"metadata twice", R"({"__metadata__":{},"__metadata__":{}})", 0, "\"__metadata__\" twice"},
-        Hostile{"metadata key twice", R"({"__metadata__":{"a":"b","a":"c"}})", 0, "\"a\" twice"},
-        Hostile{"metadata is a number", R"({"__metadata__":{"a":1}})", 0, "wrong place"},
-        Hostile{"metadata is nested", R"({"__metadata__":{"a":{}}})", 0, "wrong place"},
-        Hostile{"name of 5000 bytes", "{\"" + std::string(5000, 'n') + "\":{}}", 0, "5000 bytes"}));
+        HostileFile{"a member twice", R"({"x":{"dtype":"U8","dtype":"F32","shape":[1],"data_offsets":[0,1]}})", 1,
+                    "\"dtype\" twice"},
+        HostileFile{"metadata twice", R"({"__metadata__":{},"__metadata__":{}})", 0, "\"__metadata__\" twice"},
+        HostileFile{"metadata key twice", R"({"__metadata__":{"a":"b","a":"c"}})", 0, "\"a\" twice"},
+        HostileFile{"metadata is a number", R"({"__metadata__":{"a":1}})", 0, "wrong place"},
+        HostileFile{"metadata is nested", R"({"__metadata__":{"a":{}}})", 0, "wrong place"},
+        HostileFile{"name of 5000 bytes", "{\"" + std::string(5000, 'n') + "\":{}}", 0, "5000 bytes"}));
 
 TEST(Safetensors, HeaderMayBePaddedAndDataMayBeEmpty) {
   EXPECT_TRUE(parse(file_of("{}   ", 0)).names().empty());

@@ -19,13 +19,13 @@ const MeteorNormalizer& normalizer() {
   return normalizer;
 }
 
-struct Case {
+struct NormalizerCase {
   const char* text;
   const char* kept;
   const char* removed;
 };
 
-class MeteorNormalizerCases : public ::testing::TestWithParam<Case> {};
+class MeteorNormalizerCases : public ::testing::TestWithParam<NormalizerCase> {};
 
 TEST_P(MeteorNormalizerCases, Normalise) {
   EXPECT_EQ(normalizer().normalize(GetParam().text, MeteorPunctuation::keep), GetParam().kept);
@@ -33,48 +33,57 @@ TEST_P(MeteorNormalizerCases, Normalise) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Spaces, MeteorNormalizerCases,
-                         ::testing::Values(Case{"", "", ""}, Case{" \t ", "", ""},
-                                           Case{"An otter", "An otter", "An otter"},
-                                           Case{"  an \t otter\n", "an otter", "an otter"},
-                                           Case{"an\u00A0otter\u2003swims\u3000", "an otter swims", "an otter swims"},
-                                           Case{"an otter \x01", "an otter", "an otter"},
-                                           Case{"an\votter", "an\votter", "an otter"}));
+                         ::testing::Values(NormalizerCase{"", "", ""}, NormalizerCase{" \t ", "", ""},
+                                           NormalizerCase{"An otter", "An otter", "An otter"},
+                                           NormalizerCase{"  an \t otter\n", "an otter", "an otter"},
+                                           NormalizerCase{"an\u00A0otter\u2003swims\u3000", "an otter swims",
+                                                          "an otter swims"},
+                                           NormalizerCase{"an otter \x01", "an otter", "an otter"},
+                                           NormalizerCase{"an\votter", "an\votter", "an otter"}));
 
-INSTANTIATE_TEST_SUITE_P(
-    Symbols, MeteorNormalizerCases,
-    ::testing::Values(Case{"otters!?", "otters ! ?", "otters"},
-                      Case{"7% of #2 (or so)", "7 % of # 2 ( or so )", "7 of 2 or so"},
-                      Case{"Škoda, Žižkov, Łódź, Енот", "Škoda , Žižkov , Łódź , Енот", "Škoda Žižkov Łódź Енот"},
-                      Case{"水獭 🦦", "水 獭 🦦", ""}, Case{"\xFFotter", "\uFFFD otter", "otter"}));
+INSTANTIATE_TEST_SUITE_P(Symbols, MeteorNormalizerCases,
+                         ::testing::Values(NormalizerCase{"otters!?", "otters ! ?", "otters"},
+                                           NormalizerCase{"7% of #2 (or so)", "7 % of # 2 ( or so )", "7 of 2 or so"},
+                                           NormalizerCase{"Škoda, Žižkov, Łódź, Енот", "Škoda , Žižkov , Łódź , Енот",
+                                                          "Škoda Žižkov Łódź Енот"},
+                                           NormalizerCase{"水獭 🦦", "水 獭 🦦", ""},
+                                           NormalizerCase{"\xFFotter", "\uFFFD otter", "otter"}));
 
 INSTANTIATE_TEST_SUITE_P(Commas, MeteorNormalizerCases,
-                         ::testing::Values(Case{"2,500 otters, 3 ponds", "2,500 otters , 3 ponds",
-                                                "2 500 otters 3 ponds"},
-                                           Case{"b,2 2,b b,b", "b , 2 2 , b b , b", "b 2 2 b b b"},
+                         ::testing::Values(NormalizerCase{"2,500 otters, 3 ponds", "2,500 otters , 3 ponds",
+                                                          "2 500 otters 3 ponds"},
+                                           NormalizerCase{"b,2 2,b b,b", "b , 2 2 , b b , b", "b 2 2 b b b"},
                                            // The second comma has no character left before it.
-                                           Case{"b,,b", "b , ,b", "b b"}));
+                                           NormalizerCase{"b,,b", "b , ,b", "b b"}));
 
-INSTANTIATE_TEST_SUITE_P(
-    Dots, MeteorNormalizerCases,
-    ::testing::Values(Case{"An otter.", "An otter .", "An otter"}, Case{"One. Two", "One . Two", "One Two"},
-                      Case{"Dr. Otter", "Dr. Otter", "Dr Otter"}, Case{"Prof. X St. Y", "Prof. X St. Y", "Prof X St Y"},
-                      // Before a word in lower case no sentence ends.
-                      Case{"Ltd. otters", "Ltd. otters", "Ltd otters"}, Case{"No. 5", "No. 5", "No 5"},
-                      Case{"No. Five", "No . Five", "No Five"}, Case{"Pp. Five", "Pp. Five", "Pp Five"},
-                      Case{"the U.K. and E.U.", "the UK and EU", "the UK and EU"}, Case{"3.5 m", "3.5 m", "3 5 m"},
-                      Case{"3.5.", "3.5 .", "3 5"}, Case{".", ".", ""}, Case{"a. . b", "a . . b", "a b"},
-                      Case{"wait..what....", "wait .. what ....", "wait what"}, Case{"...", "...", ""}));
+INSTANTIATE_TEST_SUITE_P(Dots, MeteorNormalizerCases,
+                         ::testing::Values(NormalizerCase{"An otter.", "An otter .", "An otter"},
+                                           NormalizerCase{"One. Two", "One . Two", "One Two"},
+                                           NormalizerCase{"Dr. Otter", "Dr. Otter", "Dr Otter"},
+                                           NormalizerCase{"Prof. X St. Y", "Prof. X St. Y", "Prof X St Y"},
+                                           // Before a word in lower case no sentence ends.
+                                           NormalizerCase{"Ltd. otters", "Ltd. otters", "Ltd otters"},
+                                           NormalizerCase{"No. 5", "No. 5", "No 5"},
+                                           NormalizerCase{"No. Five", "No . Five", "No Five"},
+                                           NormalizerCase{"Pp. Five", "Pp. Five", "Pp Five"},
+                                           NormalizerCase{"the U.K. and E.U.", "the UK and EU", "the UK and EU"},
+                                           NormalizerCase{"3.5 m", "3.5 m", "3 5 m"},
+                                           NormalizerCase{"3.5.", "3.5 .", "3 5"}, NormalizerCase{".", ".", ""},
+                                           NormalizerCase{"a. . b", "a . . b", "a b"},
+                                           NormalizerCase{"wait..what....", "wait .. what ....", "wait what"},
+                                           NormalizerCase{"...", "...", ""}));
 
 INSTANTIATE_TEST_SUITE_P(
     QuotesAndDashes, MeteorNormalizerCases,
-    ::testing::Values(Case{"isn't", "isn 't", "isn t"}, Case{"otters' pond", "otters ' pond", "otters pond"},
-                      Case{"'quoted'", "' quoted '", "quoted"}, Case{"the 60's", "the 60 's", "the 60 s"},
-                      Case{"the 60'x", "the 60'x", "the 60 x"}, Case{"o'b'c", "o 'b'c", "o b c"},
-                      Case{"\u2018a\u2019 `b`", "' a ' ' b '", "a b"},
-                      Case{"''a'' \u201Cb\u201D", "\" a \" \" b \"", "a b"},
-                      Case{"otter-like", "otter like", "otter like"}, Case{"a-b-c", "a b-c", "a b c"},
-                      Case{"one -- two", "one - two", "one two"}, Case{"one \u2013 two", "one - two", "one two"},
-                      Case{"a----b", "a--b", "a b"}, Case{"U.K.-based", "UK based", "UK based"}));
+    ::testing::Values(
+        NormalizerCase{"isn't", "isn 't", "isn t"}, NormalizerCase{"otters' pond", "otters ' pond", "otters pond"},
+        NormalizerCase{"'quoted'", "' quoted '", "quoted"}, NormalizerCase{"the 60's", "the 60 's", "the 60 s"},
+        NormalizerCase{"the 60'x", "the 60'x", "the 60 x"}, NormalizerCase{"o'b'c", "o 'b'c", "o b c"},
+        NormalizerCase{"\u2018a\u2019 `b`", "' a ' ' b '", "a b"},
+        NormalizerCase{"''a'' \u201Cb\u201D", "\" a \" \" b \"", "a b"},
+        NormalizerCase{"otter-like", "otter like", "otter like"}, NormalizerCase{"a-b-c", "a b-c", "a b c"},
+        NormalizerCase{"one -- two", "one - two", "one two"}, NormalizerCase{"one \u2013 two", "one - two", "one two"},
+        NormalizerCase{"a----b", "a--b", "a b"}, NormalizerCase{"U.K.-based", "UK based", "UK based"}));
 
 TEST(MeteorNormalizer, WordsAreInLowerCase) {
   EXPECT_THAT(normalizer().words("The OTTER'S pond. ΟΔΟΣ", MeteorPunctuation::keep),

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "capdiff/base/error.h"
+#include "capdiff/formats/json_reader.h"
 #include "tests/support/shared.h"
 
 namespace capdiff {
@@ -23,11 +24,6 @@ Ids ids_of(std::initializer_list<std::string_view> tokens) {
   Ids ids;
   for (const auto token : tokens) ids.push_back(tiny_vocabulary().find(token).value());
   return ids;
-}
-
-nlohmann::json read_json(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  return nlohmann::json::parse(file);
 }
 
 TEST(JoinPieces, GluesPiecesAndPunctuation) {

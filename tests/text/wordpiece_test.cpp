@@ -8,6 +8,7 @@
 #include <random>
 
 #include "capdiff/base/error.h"
+#include "capdiff/formats/json_reader.h"
 #include "capdiff/text/basic_tokenizer.h"
 #include "capdiff/text/clean_caption.h"
 #include "tests/support/shared.h"
@@ -21,11 +22,6 @@ using Ids = std::vector<std::int64_t>;
 WordPieceTokenizer tiny_tokenizer() {
   return WordPieceTokenizer(Vocabulary::parse(
       "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n.\na\nsword\n##fish\n##f\n##is\nfish\n##é\ncaf\n##e\n,\n猫\n", "tiny"));
-}
-
-nlohmann::json read_json(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  return nlohmann::json::parse(file);
 }
 
 TEST(SplitWords, CutsAtSpacesPunctuationAndIdeographs) {

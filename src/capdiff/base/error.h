@@ -5,6 +5,7 @@
 #include <source_location>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 
 namespace capdiff {
 
@@ -49,6 +50,11 @@ struct FormatAt {
 template <class... Args>
 [[noreturn]] void fail(ErrorCode code, FormatAt<std::type_identity_t<Args>...> message, Args&&... args) {
   throw Error(code, fmt::format(message.format, std::forward<Args>(args)...), message.where);
+}
+
+/// What the operating system calls one of its error numbers.
+inline std::string system_message(int error) {
+  return std::generic_category().message(error);
 }
 
 }  // namespace capdiff

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <system_error>
 #include <utility>
 
 #include "capdiff/base/error.h"
@@ -18,10 +17,6 @@ namespace capdiff {
 namespace {
 
 constexpr std::size_t kWriteBuffer = std::size_t{64} << 10;
-
-std::string system_message(int error) {
-  return std::generic_category().message(error);
-}
 
 [[noreturn]] void fail_to(const char* what, const std::filesystem::path& path, int error) {
   fail(ErrorCode::io, "cannot {} {}: {}", what, path.string(), system_message(error));

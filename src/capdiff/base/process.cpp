@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
-#include <system_error>
 #include <thread>
 
 #include "capdiff/base/error.h"
@@ -21,10 +20,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kKeptOutput = std::size_t{64} << 10;
-
-std::string system_message(int error) {
-  return std::generic_category().message(error);
-}
 
 /// A pipe whose ends are closed on all ways out.
 class Pipe {

@@ -19,6 +19,10 @@ double mean_over(const std::vector<double>& values, std::span<const std::uint32_
 
 }  // namespace
 
+MetricScores::Column column_of(std::string name, MetricResult result) {
+  return {std::move(name), result.corpus, std::move(result.per_image)};
+}
+
 std::vector<double> corpus_over(const MetricScores& scores, std::span<const std::uint32_t> images) {
   if (scores.of_sums) {
     std::vector<double> sums(scores.width, 0.0);

@@ -35,6 +35,9 @@ struct MetricScores {
   std::function<std::vector<double>(std::span<const double> sums)> of_sums;
 };
 
+/// A column that is nothing but what a metric computed.
+MetricScores::Column column_of(std::string name, MetricResult result);
+
 /// The corpus value of each column over some of the images, of which any may come several times: the columns that have
 /// values of images, in order; NaN where no image has one. CIDEr-D keeps the document frequencies of the whole set.
 std::vector<double> corpus_over(const MetricScores& scores, std::span<const std::uint32_t> images);

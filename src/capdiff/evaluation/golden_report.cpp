@@ -12,8 +12,6 @@
 namespace capdiff {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
 std::string excerpt(const nlohmann::json& value) {
   constexpr std::size_t kLongest = 200;
   std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
@@ -39,10 +37,10 @@ void compare(const nlohmann::json& golden, const nlohmann::json& computed, doubl
     return;
   }
   double here = golden == computed ? 0.0 : 1.0;
-  if (golden.is_array() || computed.is_array()) here = here == 0.0 ? 0.0 : kInfinity;
+  if (golden.is_array() || computed.is_array()) here = here == 0.0 ? 0.0 : kIncomparable;
   if (golden.is_number() && computed.is_number()) {
     here = std::abs(golden.get<double>() - computed.get<double>());
-    if (std::isnan(here)) here = kInfinity;
+    if (std::isnan(here)) here = kIncomparable;
     magnitude = std::max(magnitude, std::abs(golden.get<double>()));
   }
   difference = std::max(difference, here);
@@ -61,8 +59,11 @@ std::size_t GoldenReport::failed() const {
 }
 
 GoldenCheck& GoldenReport::fail_check(std::string name, std::string note) {
-  return checks.emplace_back(GoldenCheck{
-      .name = std::move(name), .max_abs = kInfinity, .max_rel = kInfinity, .pass = false, .note = std::move(note)});
+  return checks.emplace_back(GoldenCheck{.name = std::move(name),
+                                         .max_abs = kIncomparable,
+                                         .max_rel = kIncomparable,
+                                         .pass = false,
+                                         .note = std::move(note)});
 }
 
 void GoldenReport::part(const std::string& name, const std::function<void()>& run) {

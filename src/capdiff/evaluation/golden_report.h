@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
@@ -8,6 +9,11 @@
 #include "capdiff/tensor/shape.h"
 
 namespace capdiff {
+
+/// How far scores in double precision may be from their goldens.
+inline constexpr double kScoreTolerance = 1e-9;
+/// The difference of things that cannot be compared.
+inline constexpr double kIncomparable = std::numeric_limits<double>::infinity();
 
 /// A golden number, or a tensor of them, beside what was computed here.
 struct GoldenCheck {

@@ -12,8 +12,6 @@
 namespace capdiff {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
 template <class T>
 std::vector<double> converted(std::span<const T> values) {
   return {values.begin(), values.end()};
@@ -47,7 +45,7 @@ GoldenCheck checked(const std::string& name, const HostTensor& golden, const Hos
                     const Tolerance& tolerance) {
   GoldenCheck check{.name = name, .shape = golden.shape(), .tolerance = tolerance.absolute};
   if (without_ones(golden.shape()) != without_ones(computed.shape())) {
-    check.max_abs = check.max_rel = kInfinity;
+    check.max_abs = check.max_rel = kIncomparable;
     check.pass = false;
     check.note = fmt::format("computed {}", to_string(computed.shape()));
     return check;
@@ -57,7 +55,7 @@ GoldenCheck checked(const std::string& name, const HostTensor& golden, const Hos
   for (std::size_t i = 0; i < expected.size(); ++i) {
     double error = std::abs(actual[i] - expected[i]);
     // A mean over nothing is no number in the reference either.
-    if (std::isnan(error)) error = std::isnan(actual[i]) && std::isnan(expected[i]) ? 0.0 : kInfinity;
+    if (std::isnan(error)) error = std::isnan(actual[i]) && std::isnan(expected[i]) ? 0.0 : kIncomparable;
     if (actual[i] == expected[i]) error = 0.0;
     check.max_abs = std::max(check.max_abs, error);
     const double size = std::isfinite(expected[i]) ? std::abs(expected[i]) : 0.0;

@@ -10,10 +10,6 @@
 namespace capdiff {
 namespace {
 
-MetricScores::Column column(std::string name, MetricResult result) {
-  return {std::move(name), result.corpus, std::move(result.per_image)};
-}
-
 /// The last part of a path that names something: "clip" of "models/clip/".
 std::string folder_name(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder.lexically_normal();
@@ -55,8 +51,8 @@ class ClipMetric final : public CaptionMetric {
     ClipScores scores = scorer_.score(files, texts.candidates, texts.references);
     warn_of_truncated("CLIPScore", scores.truncated);
     MetricScores result;
-    result.columns.push_back(column("CLIPScore", std::move(scores.clip_score)));
-    if (scores.ref_clip_score) result.columns.push_back(column("RefCLIPScore", std::move(*scores.ref_clip_score)));
+    result.columns.push_back(column_of("CLIPScore", std::move(scores.clip_score)));
+    if (scores.ref_clip_score) result.columns.push_back(column_of("RefCLIPScore", std::move(*scores.ref_clip_score)));
     return result;
   }
 
@@ -83,9 +79,9 @@ class BertMetric final : public CaptionMetric {
     BertScores scores = scorer_.score(texts.candidates, texts.references);
     warn_of_truncated("BERTScore", scores.truncated);
     MetricScores result;
-    result.columns.push_back(column("BERTScore", std::move(scores.f1)));
-    result.columns.push_back(column("BERTScore-P", std::move(scores.precision)));
-    result.columns.push_back(column("BERTScore-R", std::move(scores.recall)));
+    result.columns.push_back(column_of("BERTScore", std::move(scores.f1)));
+    result.columns.push_back(column_of("BERTScore-P", std::move(scores.precision)));
+    result.columns.push_back(column_of("BERTScore-R", std::move(scores.recall)));
     return result;
   }
 

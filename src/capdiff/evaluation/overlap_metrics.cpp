@@ -14,10 +14,6 @@
 namespace capdiff {
 namespace {
 
-MetricScores::Column column(std::string name, MetricResult result) {
-  return {std::move(name), result.corpus, std::move(result.per_image)};
-}
-
 class BleuMetric final : public CaptionMetric {
  public:
   std::vector<std::string> names() const override { return {"BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"}; }
@@ -64,7 +60,7 @@ class RougeLMetric final : public CaptionMetric {
   MetricScores score(const CaptionSet& set) const override {
     MetricScores scores;
     if (set.tokenizer.signature() != WhiteSpaceTokenizer().signature()) {
-      scores.columns.push_back(column("ROUGE-L", rouge_l(set.words)));
+      scores.columns.push_back(column_of("ROUGE-L", rouge_l(set.words)));
       return scores;
     }
     std::vector<ScoredImage> images(set.captions.size());
@@ -73,7 +69,7 @@ class RougeLMetric final : public CaptionMetric {
       for (const std::string& caption : set.captions[i].references)
         images[i].references.push_back(cut_at_spaces(caption));
     });
-    scores.columns.push_back(column("ROUGE-L", rouge_l(images)));
+    scores.columns.push_back(column_of("ROUGE-L", rouge_l(images)));
     return scores;
   }
 };
@@ -89,9 +85,9 @@ class CiderDMetric final : public CaptionMetric {
     MetricScores scores;
     if (file_) {
       const auto frequencies = DocumentFrequencies::load(*file_, set.tokenizer.signature());
-      scores.columns.push_back(column("CIDEr-D", cider_d(set.words, frequencies)));
+      scores.columns.push_back(column_of("CIDEr-D", cider_d(set.words, frequencies)));
     } else {
-      scores.columns.push_back(column("CIDEr-D", cider_d(set.words)));
+      scores.columns.push_back(column_of("CIDEr-D", cider_d(set.words)));
     }
     return scores;
   }
@@ -148,8 +144,8 @@ class DiversityMetric final : public CaptionMetric {
       several = several || candidates[i].size() > 1;
     }
     if (!several) return;
-    scores.columns.push_back(column("Self-BLEU", self_bleu(candidates)));
-    scores.columns.push_back(column("Self-CIDEr", self_cider(candidates, DocumentFrequencies(set.words))));
+    scores.columns.push_back(column_of("Self-BLEU", self_bleu(candidates)));
+    scores.columns.push_back(column_of("Self-CIDEr", self_cider(candidates, DocumentFrequencies(set.words))));
   }
 
   DiversityOptions options_;

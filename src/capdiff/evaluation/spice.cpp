@@ -21,12 +21,6 @@ namespace fs = std::filesystem;
 constexpr std::size_t kMaxOutputBytes = std::size_t{1} << 30;
 constexpr double kNoValue = std::numeric_limits<double>::quiet_NaN();
 
-std::string joined(const Tokens& words) {
-  std::string text;
-  for (const std::string& word : words) text.append(text.empty() ? "" : " ").append(word);
-  return text;
-}
-
 /// The end of what a program printed, in one printable line.
 std::string last_words(const std::string& output) {
   constexpr std::size_t kShown = 300;

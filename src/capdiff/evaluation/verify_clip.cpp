@@ -22,7 +22,7 @@ using Json = nlohmann::json;
 constexpr double kRelative = 1e-5;
 constexpr double kLogitsRelative = 2e-5;
 constexpr double kPixels = 1e-6;
-constexpr double kScores = 1e-5;
+constexpr double kCosines = 1e-5;
 /// Heads of OpenAI's towers are so wide.
 constexpr std::int64_t kHeadWidth = 64;
 
@@ -111,7 +111,7 @@ class ClipVerification {
       tensors_.compare(name, scaled);
     }
     tensors_.report().compare_json("logit_scale_param", golden_.at("logit_scale_param"),
-                                   scale.value.to(DType::f32).values<float>()[0], kScores);
+                                   scale.value.to(DType::f32).values<float>()[0], kCosines);
   }
 
   /// CLIPScore of pairs of an image and a text, some texts being references of others.
@@ -130,7 +130,7 @@ class ClipVerification {
     }
     const double mean = mean_over_images(clip).corpus;
     const auto compare = [&](const char* key, const Json& computed) {
-      tensors_.report().compare_json(std::string("clipscore.") + key, section.at(key), computed, kScores);
+      tensors_.report().compare_json(std::string("clipscore.") + key, section.at(key), computed, kCosines);
     };
     compare("per", clip);
     compare("mean", mean);

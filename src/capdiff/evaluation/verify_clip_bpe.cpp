@@ -12,7 +12,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t kMaxVocabularyBytes = std::size_t{16} << 20;
 constexpr std::string_view kVocabulary = "bpe_simple_vocab_16e6.txt.gz";
 constexpr std::string_view kTruncated = "_truncated";
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <filesystem>
 #include <optional>
 #include <string_view>
@@ -9,6 +10,9 @@
 
 /// The verifications behind `verify`, one for every kind of folder.
 namespace capdiff {
+
+/// Of a vocabulary that goldens give the checksum of.
+inline constexpr std::size_t kMaxVocabularyBytes = std::size_t{16} << 20;
 
 GoldenReport verify_ladic(const std::filesystem::path& folder, Backend& backend, GradientCheck* gradients);
 GoldenReport verify_dpm_solver(const std::filesystem::path& folder, Backend& backend);

@@ -10,7 +10,6 @@ namespace capdiff {
 namespace {
 
 /// Double precision on both sides, summed in another order.
-constexpr double kScores = 1e-9;
 
 /// The noise that the reference drew.
 class GoldenNoise final : public NoiseSource {
@@ -189,8 +188,8 @@ class RunVerification {
     const std::vector<std::vector<double>> table = utilities(captions, Utility::bleu);
     compare_json("chosen", risk.chosen);
     compare_json("caption", captions[risk.chosen]);
-    compare_json("scores", risk.scores, kScores);
-    compare_json("utility", table, kScores);
+    compare_json("scores", risk.scores, kScoreTolerance);
+    compare_json("utility", table, kScoreTolerance);
     const auto count = static_cast<std::int64_t>(captions.size());
     const std::vector<float> scores(risk.scores.begin(), risk.scores.end());
     compare("scores", HostTensor::of({count}, scores));

@@ -15,7 +15,6 @@ using Json = nlohmann::json;
 using Rows = std::vector<std::vector<std::int64_t>>;
 
 /// Double precision on both sides, summed in another order.
-constexpr double kScores = 1e-9;
 constexpr double kLearningRates = 1e-12;
 
 /// Calls check(path, element) for every element of golden.json's array `name`.
@@ -44,12 +43,6 @@ void verify_tokens(LadicVerification& v) {
     report.compare_json(path + ".pieces", text.at("pieces"), v.tokenizer.tokenize(clean));
     report.compare_json(path + ".ids", text.at("ids"), v.tokenizer.encode(clean, length).ids);
   });
-}
-
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
-  return text;
 }
 
 void verify_captions(LadicVerification& v) {
@@ -82,16 +75,17 @@ void verify_selection(LadicVerification& v) {
     const Tokens candidate = split_white_space(example.at("hyp").get<std::string>());
     const Tokens reference = split_white_space(example.at("ref").get<std::string>());
     report.compare_json(path + ".value", example.at("value"), sentence_bleu(candidate, std::span(&reference, 1)),
-                        kScores);
+                        kScoreTolerance);
   });
   for (const auto& [name, example] : v.golden.json().items()) {
     if (!name.starts_with("mbr_")) continue;
     const std::vector<std::string> captions = example.at("captions");
     const MinimumBayesRisk risk = minimum_bayes_risk(captions, Utility::bleu);
     report.compare_json(name + ".chosen", example.at("chosen"), risk.chosen);
-    report.compare_json(name + ".scores", example.at("scores"), risk.scores, kScores);
+    report.compare_json(name + ".scores", example.at("scores"), risk.scores, kScoreTolerance);
     if (example.contains("utility"))
-      report.compare_json(name + ".utility", example.at("utility"), utilities(captions, Utility::bleu), kScores);
+      report.compare_json(name + ".utility", example.at("utility"), utilities(captions, Utility::bleu),
+                          kScoreTolerance);
   }
 }
 

@@ -23,10 +23,9 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 using OrderedJson = nlohmann::ordered_json;
-using Images = std::vector<ScoredImage>;
+using MeteorImages = std::vector<ScoredImage>;
 
-constexpr double kTolerance = 1e-9;
-constexpr std::size_t kMaxFileBytes = std::size_t{64} << 20;
+constexpr std::size_t kMaxMeteorBytes = std::size_t{64} << 20;
 
 fs::path find_meteor_data(const fs::path& folder, const std::optional<fs::path>& given) {
   if (given) return *given;
@@ -41,7 +40,7 @@ fs::path find_meteor_data(const fs::path& folder, const std::optional<fs::path>&
 
 /// JSON whose objects keep the order of the file, which is the order of the images.
 OrderedJson read_ordered_json(const fs::path& path) {
-  const std::string text = read_text(path, kMaxFileBytes);
+  const std::string text = read_text(path, kMaxMeteorBytes);
   parse_json(text, path.string());  // refuses what is not JSON or nested too deeply
   return OrderedJson::parse(text);
 }
@@ -52,22 +51,22 @@ ScoredImage image_of(std::string id, std::string_view candidate, const std::vect
   return image;
 }
 
-Images pairs_of(const Json& candidates, const Json& references) {
-  Images images;
+MeteorImages pairs_of(const Json& candidates, const Json& references) {
+  MeteorImages images;
   for (std::size_t i = 0; i < candidates.size(); ++i)
     images.push_back(image_of(std::to_string(i), candidates.at(i).get<std::string>(), references.at(i)));
   return images;
 }
 
 /// The images of NAME_annotations.json and NAME_results.json that `ids` lists, in its order.
-Images coco_images(const fs::path& folder, const std::string& name, const Json& ids) {
+MeteorImages coco_images(const fs::path& folder, const std::string& name, const Json& ids) {
   std::map<std::string, EvaluatedCaption> captions;
   for (EvaluatedCaption& caption :
        match_captions(read_reference_captions(folder / (name + "_annotations.json")),
                       read_caption_results(folder / (name + "_results.json")), Coverage::partial)
            .captions)
     captions.emplace(caption.id, std::move(caption));
-  Images images;
+  MeteorImages images;
   for (const std::int64_t id : ids.get<std::vector<std::int64_t>>()) {
     const auto found = captions.find(std::to_string(id));
     if (found == captions.end())
@@ -158,7 +157,7 @@ class MeteorVerification {
       : folder_(folder), resources_(MeteorResources::from_folder(data)), report_(report) {}
 
   /// Metrics called METEOR… of {"corpus": …, "per_image": …}.
-  void expected(const std::string& path, const Json& golden, const Images& images) {
+  void expected(const std::string& path, const Json& golden, const MeteorImages& images) {
     for (const auto& [name, corpus] : golden.at("corpus").items()) {
       if (!name.starts_with("METEOR")) continue;
       MeteorOptions options;
@@ -213,7 +212,7 @@ class MeteorVerification {
     const OrderedJson& cases = golden.at("cases");
     for (std::size_t i = 0; i < cases.size(); ++i) {
       if (!cases.at(i).contains("expected")) continue;
-      Images images;
+      MeteorImages images;
       for (const auto& [id, references] : cases.at(i).at("references").items())
         images.push_back(image_of(id, cases.at(i).at("results").at(id).at(0).get<std::string>(), references));
       expected(fmt::format("edge_cases.cases.{}.expected", i), Json(cases.at(i).at("expected")), images);
@@ -230,7 +229,7 @@ class MeteorVerification {
   }
 
  private:
-  void compare(const std::string& path, const Json& golden, const Json& computed, double tolerance = kTolerance) {
+  void compare(const std::string& path, const Json& golden, const Json& computed, double tolerance = kScoreTolerance) {
     report_.compare_json(path, golden, computed, tolerance);
   }
 
@@ -260,7 +259,7 @@ class MeteorVerification {
     // The first images of a set under other parameters: task_adq_first100_of_loo.
     if (const std::size_t of = key.rfind("_of_"); key.starts_with("task_") && of != std::string::npos) {
       const std::string name = key.substr(of + 4);
-      Images images = coco_images(folder_, name, read_json(folder_ / (name + "_expected.json")).at("image_ids"));
+      MeteorImages images = coco_images(folder_, name, read_json(folder_ / (name + "_expected.json")).at("image_ids"));
       images.resize(std::min(images.size(), golden.at("scores").size()));
       return scores(path, golden, images);
     }
@@ -296,7 +295,7 @@ class MeteorVerification {
   }
 
   /// {"config", "system", "scores"} and, where they are there, "best" and "align_best".
-  void scores(const std::string& path, const Json& golden, const Images& images) {
+  void scores(const std::string& path, const Json& golden, const MeteorImages& images) {
     const Meteor meteor(resources_, options_of(golden.at("config")));
     const auto scores = meteor.score(images, 1);
     Json best = Json::array(), alignments = Json::array();
@@ -330,7 +329,7 @@ std::vector<std::string> names_before(std::string_view suffix, const fs::path& f
 bool states_meteor(const fs::path& folder) {
   if (fs::exists(folder / "meteor_parts.json") || !names_before("_meteor_detail.json", folder).empty()) return true;
   const auto mentions = [&](const std::string& file) {
-    return fs::exists(folder / file) && read_text(folder / file, kMaxFileBytes).find("METEOR") != std::string::npos;
+    return fs::exists(folder / file) && read_text(folder / file, kMaxMeteorBytes).find("METEOR") != std::string::npos;
   };
   return mentions("edge_cases.json") || mentions("published.json") ||
          std::ranges::any_of(names_before("_expected.json", folder),

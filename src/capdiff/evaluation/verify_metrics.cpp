@@ -22,8 +22,7 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
 constexpr std::string_view kExpected = "_expected.json";
-constexpr double kTolerance = 1e-9;
-constexpr std::size_t kMaxBytes = std::size_t{16} << 20;
+constexpr std::size_t kMaxMetricsBytes = std::size_t{16} << 20;
 
 /// The names X of the files X_expected.json, in order.
 std::vector<std::string> expected_stems(const fs::path& folder) {
@@ -37,8 +36,8 @@ std::vector<std::string> expected_stems(const fs::path& folder) {
 }
 
 /// Captions in the words that stand between white space, and, for ROUGE-L, between single spaces.
-struct Images {
-  explicit Images(std::span<const EvaluatedCaption> captions)
+struct TokenizedImages {
+  explicit TokenizedImages(std::span<const EvaluatedCaption> captions)
       : words(tokenize_images(captions, WhiteSpaceTokenizer())), cut_at_spaces(words) {
     for (std::size_t i = 0; i < captions.size(); ++i) {
       cut_at_spaces[i].candidate = capdiff::cut_at_spaces(captions[i].candidate);
@@ -52,7 +51,7 @@ struct Images {
 };
 
 /// The metrics that are verified here, by the names of the goldens.
-std::map<std::string, MetricResult> all_metrics(const Images& images) {
+std::map<std::string, MetricResult> all_metrics(const TokenizedImages& images) {
   std::map<std::string, MetricResult> results;
   const auto bleus = bleu(images.words);
   for (std::size_t n = 0; n < bleus.size(); ++n) results["Bleu_" + std::to_string(n + 1)] = bleus[n];
@@ -78,7 +77,7 @@ void compare_metrics(const std::string& path, const Json& golden, const std::map
         continue;
       }
       const Json ours = part == std::string_view("corpus") ? Json(found->second.corpus) : Json(found->second.per_image);
-      report.compare_json(name, value, ours, kTolerance);
+      report.compare_json(name, value, ours, kScoreTolerance);
     }
   }
 }
@@ -95,7 +94,7 @@ void verify_coco_files(const fs::path& folder, const std::string& stem, GoldenRe
   report.part("json." + path, [&] {
     const Json golden = read_json(folder / (stem + std::string(kExpected)));
     const std::vector<EvaluatedCaption> captions = coco_captions(folder, stem);
-    compare_metrics(path, golden, all_metrics(Images(captions)), report);
+    compare_metrics(path, golden, all_metrics(TokenizedImages(captions)), report);
     if (!golden.contains("image_ids")) return;
     std::vector<std::int64_t> ids;
     for (const EvaluatedCaption& caption : captions) ids.push_back(std::stoll(caption.id));
@@ -126,9 +125,10 @@ void verify_document_frequencies(const fs::path& folder, GoldenReport& report) {
       if (!key.starts_with(kBefore)) continue;
       std::vector<EvaluatedCaption> captions = coco_captions(folder, key.substr(kBefore.size()));
       captions.resize(std::min(captions.size(), count.get<std::size_t>()));
-      const MetricResult result = cider_d(Images(captions).words, frequencies);
-      report.compare_json(path + ".expected_per_image", golden.at("expected_per_image"), result.per_image, kTolerance);
-      report.compare_json(path + ".expected_mean", golden.at("expected_mean"), result.corpus, kTolerance);
+      const MetricResult result = cider_d(TokenizedImages(captions).words, frequencies);
+      report.compare_json(path + ".expected_per_image", golden.at("expected_per_image"), result.per_image,
+                          kScoreTolerance);
+      report.compare_json(path + ".expected_mean", golden.at("expected_mean"), result.corpus, kScoreTolerance);
       return;
     }
     report.fail_check("json." + path + ".expected_mean", "no key tells the images that were scored");
@@ -146,10 +146,10 @@ std::vector<EvaluatedCaption> edge_case_captions(const nlohmann::ordered_json& e
 }
 
 void verify_edge_cases(const fs::path& folder, GoldenReport& report) {
-  // Images are in the order of the file.
+  // TokenizedImages are in the order of the file.
   const fs::path file = folder / "edge_cases.json";
   const Json golden = read_json(file);
-  const auto ordered = nlohmann::ordered_json::parse(read_text(file, kMaxBytes));
+  const auto ordered = nlohmann::ordered_json::parse(read_text(file, kMaxMetricsBytes));
   if (golden.at("cases").empty()) report.fail_check("json.edge_cases.cases", "there is no case");
   for (std::size_t i = 0; i < golden.at("cases").size(); ++i) {
     const std::string path = "edge_cases.cases." + std::to_string(i);
@@ -157,12 +157,12 @@ void verify_edge_cases(const fs::path& folder, GoldenReport& report) {
     report.part("json." + path, [&] {
       if (!example.contains("expected_error"))
         return compare_metrics(path + ".expected", example.at("expected"),
-                               all_metrics(Images(edge_case_captions(ordered.at("cases").at(i)))), report);
+                               all_metrics(TokenizedImages(edge_case_captions(ordered.at("cases").at(i)))), report);
       // The reference stops with an error of Python's, an AssertionError most often.
       const std::string name = example.at("expected_error");
       std::string outcome = name.ends_with("Error") ? name : "an error";
       try {
-        all_metrics(Images(edge_case_captions(ordered.at("cases").at(i))));
+        all_metrics(TokenizedImages(edge_case_captions(ordered.at("cases").at(i))));
         outcome = "no error";
       } catch (const Error& error) {
         if (error.code() != ErrorCode::invalid_input) throw;
@@ -180,15 +180,16 @@ void verify_sentence_bleu(const fs::path& folder, GoldenReport& report) {
       const Json& example = golden.at("mbr").at(i);
       const std::vector<std::string> candidates = example.at("candidates");
       report.compare_json(path + ".bleu_hyp_i_ref_j", example.at("bleu_hyp_i_ref_j"),
-                          utilities(candidates, Utility::bleu_method4), kTolerance);
+                          utilities(candidates, Utility::bleu_method4), kScoreTolerance);
       const MinimumBayesRisk decision = minimum_bayes_risk(candidates, Utility::bleu_method4);
       std::vector<double> sums = decision.scores;
       for (double& sum : sums) sum *= static_cast<double>(candidates.size() - 1);
-      report.compare_json(path + ".row_sum_without_diagonal", example.at("row_sum_without_diagonal"), sums, kTolerance);
+      report.compare_json(path + ".row_sum_without_diagonal", example.at("row_sum_without_diagonal"), sums,
+                          kScoreTolerance);
       report.compare_json(path + ".selected", example.at("selected"), decision.chosen);
       if (!example.contains("gap") || sums.size() < 2) return;
       std::ranges::sort(sums, std::greater());
-      report.compare_json(path + ".gap", example.at("gap"), sums[0] - sums[1], kTolerance);
+      report.compare_json(path + ".gap", example.at("gap"), sums[0] - sums[1], kScoreTolerance);
     });
   }
   for (std::size_t i = 0; i < golden.at("multi_reference").size(); ++i) {
@@ -199,7 +200,7 @@ void verify_sentence_bleu(const fs::path& folder, GoldenReport& report) {
       const auto references = WhiteSpaceTokenizer().tokenize(example.at("refs").get<std::vector<std::string>>());
       const auto compare = [&](const std::string& key, BleuSmoothing smoothing) {
         // Unsmoothed values may be 10⁻¹⁵⁴, and must be right all the same.
-        const double tolerance = kTolerance * std::min(1.0, std::abs(example.at(key).get<double>()));
+        const double tolerance = kScoreTolerance * std::min(1.0, std::abs(example.at(key).get<double>()));
         report.compare_json(path + "." + key, example.at(key), sentence_bleu(hypothesis, references, smoothing),
                             tolerance);
       };
@@ -210,14 +211,7 @@ void verify_sentence_bleu(const fs::path& folder, GoldenReport& report) {
   }
 }
 
-/// Words with a space between them.
-std::string joined(const Tokens& words) {
-  std::string text;
-  for (const std::string& word : words) text.append(text.empty() ? "" : " ").append(word);
-  return text;
-}
-
-std::vector<std::string> joined(const std::vector<Tokens>& captions) {
+std::vector<std::string> each_joined(const std::vector<Tokens>& captions) {
   std::vector<std::string> texts;
   for (const Tokens& words : captions) texts.push_back(joined(words));
   return texts;
@@ -252,7 +246,7 @@ void verify_published(const fs::path& folder, GoldenReport& report) {
       std::vector<std::vector<std::string>> reference_words;
       for (const ScoredImage& image : tokenize_images(captions, *tokenizer)) {
         candidate_words.push_back(joined(image.candidate));
-        reference_words.push_back(joined(image.references));
+        reference_words.push_back(each_joined(image.references));
       }
       report.compare_json(path + ".tokens_candidates", example.at("tokens_candidates"), candidate_words);
       report.compare_json(path + ".tokens_references", example.at("tokens_references"), reference_words);
@@ -260,7 +254,7 @@ void verify_published(const fs::path& folder, GoldenReport& report) {
         captions[c].candidate = example.at("tokens_candidates").at(c);
         captions[c].references = example.at("tokens_references").at(c);
       }
-      const auto computed = all_metrics(Images(captions));
+      const auto computed = all_metrics(TokenizedImages(captions));
       if (example.contains("recomputed"))
         compare_metrics(path + ".recomputed", example.at("recomputed"), computed, report);
       compare_published(path + ".published", example.at("published"), computed, report);

@@ -20,8 +20,6 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 using Ids = std::vector<std::int64_t>;
 
-constexpr std::size_t kMaxVocabularyBytes = std::size_t{16} << 20;
-
 /// The tokeniser's goldens, file by file. Lengths and numbers of words are those in the names of the keys.
 class TokenizerVerification {
  public:

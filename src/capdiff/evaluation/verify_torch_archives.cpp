@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-constexpr std::size_t kMaxFileBytes = std::size_t{1} << 30;
+constexpr std::size_t kMaxArchiveBytes = std::size_t{1} << 30;
 
 /// A number as the manifest writes it: JSON has none for what is not finite.
 Json written(double value) {
@@ -47,7 +47,7 @@ Json first_values(const HostTensor& tensor, std::size_t count) {
   return values;
 }
 
-std::string joined(const Json& path) {
+std::string dotted(const Json& path) {
   std::string name;
   for (std::size_t i = 0; i < path.size(); ++i) name += (i == 0 ? "" : ".") + path.at(i).get<std::string>();
   return name;
@@ -55,7 +55,7 @@ std::string joined(const Json& path) {
 
 /// What the manifest states of a tensor that was read.
 void compare_tensor(GoldenReport& report, const std::string& place, const Json& stated, const TorchArchive& archive) {
-  const std::string name = joined(stated.at("path"));
+  const std::string name = dotted(stated.at("path"));
   const HostTensor tensor = archive.tensor(name);
   const TorchTensor& entry = archive.entries().find(name)->second;
   const Json computed{{"dtype", name_of(tensor.dtype())},
@@ -72,7 +72,7 @@ void compare_tensor(GoldenReport& report, const std::string& place, const Json& 
 /// A file that has to load, has to be refused, or may do either; never with other tensors than stated.
 void verify_file(GoldenReport& report, const std::string& place, const Json& stated, const fs::path& file) {
   if (stated.contains("sha256"))
-    report.compare_json(place + ".sha256", stated.at("sha256"), sha256_hex(read_file(file, kMaxFileBytes)));
+    report.compare_json(place + ".sha256", stated.at("sha256"), sha256_hex(read_file(file, kMaxArchiveBytes)));
   const std::string expect = stated.at("expect");
   const bool may_load = expect == "ok" || expect == "ok_or_error" || expect == "error_or_ok";
   const bool may_fail = expect != "ok";

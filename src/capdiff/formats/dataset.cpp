@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <fstream>
-#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
@@ -15,7 +14,6 @@ namespace capdiff {
 namespace {
 
 constexpr std::size_t kMaxBytes = std::size_t{256} << 20;
-constexpr std::int64_t kMaxId = std::numeric_limits<std::int64_t>::max();
 
 nlohmann::json read_array(const std::filesystem::path& path) {
   nlohmann::json array = read_json(path, kMaxBytes);
@@ -28,7 +26,7 @@ std::map<std::int64_t, std::vector<std::string>> paragraphs_by_id(const std::fil
   const nlohmann::json array = read_array(path);
   for (std::size_t i = 0; i < array.size(); ++i) {
     const JsonReader entry(array[i], path.string(), ErrorCode::invalid_input, fmt::format("[{}]", i));
-    paragraphs[entry.get_int("image_id", 0, kMaxId)].push_back(entry.get_string("paragraph"));
+    paragraphs[entry.get_int("image_id", 0, kMaxImageId)].push_back(entry.get_string("paragraph"));
   }
   return paragraphs;
 }

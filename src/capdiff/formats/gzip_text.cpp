@@ -10,15 +10,16 @@
 #include "capdiff/base/utf8.h"
 
 namespace capdiff {
+
+struct CloseGzip {
+  void operator()(gzFile file) const { gzclose_r(file); }
+};
+using GzipFile = std::unique_ptr<gzFile_s, CloseGzip>;
+
 namespace {
 
 constexpr std::size_t kBlock = std::size_t{64} << 10;
 constexpr std::size_t kLongestLine = std::size_t{64} << 10;
-
-struct Close {
-  void operator()(gzFile file) const { gzclose_r(file); }
-};
-using GzipFile = std::unique_ptr<gzFile_s, Close>;
 
 GzipFile open_gzip(const std::filesystem::path& path) {
   MappedFile::open(path);  // zlib itself would open folders and pipes too

@@ -3,7 +3,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string_view>
@@ -37,9 +36,8 @@ std::string caption_of(const JsonReader& sentence) {
 }
 
 CaptionedImage read_image(const JsonReader& image) {
-  constexpr std::int64_t kMaxId = std::numeric_limits<std::int64_t>::max();
   CaptionedImage result;
-  result.id = image.get_int(image.has("cocoid") ? "cocoid" : "imgid", 0, kMaxId);
+  result.id = image.get_int(image.has("cocoid") ? "cocoid" : "imgid", 0, kMaxImageId);
   result.path = image_path(image);
   result.split = image.get_string("split");
   for (const JsonReader& sentence : image.get_objects("sentences", kMaxCaptions))

@@ -2,10 +2,13 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <vector>
 
 namespace capdiff {
+
+inline constexpr std::int64_t kMaxImageId = std::numeric_limits<std::int64_t>::max();
 
 /// A picture of a captioning data set.
 struct CaptionedImage {

@@ -12,7 +12,7 @@
 namespace capdiff {
 namespace {
 
-constexpr std::size_t kMaxCaptions = 100'000;  // of one picture in one record
+constexpr std::size_t kMaxReferences = 100'000;  // of one picture in one record
 
 enum class Layout { coco, karpathy, records, unknown };
 
@@ -109,7 +109,7 @@ std::vector<ReferenceCaptions> parse_records(std::string_view text, const std::s
     ReferenceCaptions& image = images.image(picture_name(record));
     for (const char* key : {"captions", "references"}) {
       if (!record.has(key)) continue;
-      for (std::string& caption : record.get_strings(key, kMaxCaptions)) image.captions.push_back(std::move(caption));
+      for (std::string& caption : record.get_strings(key, kMaxReferences)) image.captions.push_back(std::move(caption));
       return;
     }
     image.captions.push_back(record.get_string("caption"));

@@ -13,8 +13,8 @@ namespace {
 
 using Kind = Pickle::Kind;
 
-constexpr std::size_t kMaxDepth = 64;
-constexpr std::size_t kMaxRank = 32;
+constexpr std::size_t kMaxPathDepth = 64;
+constexpr std::size_t kMaxTensorRank = 32;
 constexpr std::size_t kMaxPathBytes = 4096;
 constexpr std::size_t kMaxVisits = std::size_t{1} << 21;     // containers may be shared, and then count once per path
 constexpr std::size_t kMaxAllPaths = std::size_t{64} << 20;  // bytes of all paths together
@@ -103,7 +103,8 @@ class Collector {
   }
 
   void require_shallow(std::size_t depth) const {
-    if (depth >= kMaxDepth) fail(ErrorCode::invalid_model, "{}: nested deeper than {} levels", file_, kMaxDepth);
+    if (depth >= kMaxPathDepth)
+      fail(ErrorCode::invalid_model, "{}: nested deeper than {} levels", file_, kMaxPathDepth);
   }
 
   bool may_hold_tensors(Ref ref) const {
@@ -203,7 +204,7 @@ class Collector {
 
   std::vector<std::int64_t> counts(Ref ref, std::string_view what) const {
     const Value& value = pickle_[ref];
-    if (value.kind != Kind::tuple || value.items.size() > kMaxRank)
+    if (value.kind != Kind::tuple || value.items.size() > kMaxTensorRank)
       refuse("has a " + std::string(what) + " that is not a tuple of a few numbers");
     std::vector<std::int64_t> result;
     for (const Ref item : value.items) result.push_back(count(item, what));

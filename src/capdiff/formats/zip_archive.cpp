@@ -18,7 +18,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "numbers of a zip file are little-endian");
 
 constexpr std::size_t kMaxEntries = 1'000'000;
-constexpr std::size_t kMaxNameBytes = 4096;
+constexpr std::size_t kMaxEntryNameBytes = 4096;
 
 constexpr std::uint32_t kLocalSignature = 0x04034b50;
 constexpr std::uint32_t kDirectorySignature = 0x02014b50;
@@ -156,7 +156,7 @@ Record read_record(const Reader& in, std::uint64_t& position) {
                 in.at<std::uint32_t>(position + 42),
                 in.at<std::uint32_t>(position + 16),
                 in.at<std::uint16_t>(position + 10) != 0};
-  if (record.name.size() > kMaxNameBytes || !is_utf8(record.name))
+  if (record.name.size() > kMaxEntryNameBytes || !is_utf8(record.name))
     fail(ErrorCode::invalid_model, "{}: the zip file has an entry without a proper name", file);
   if ((in.at<std::uint16_t>(position + 8) & kEncrypted) != 0)
     fail(ErrorCode::unsupported, "{}: the entry \"{}\" is encrypted, which torch never does", file,

@@ -15,10 +15,6 @@ namespace {
 
 constexpr std::size_t kMaxBeam = 1000;
 
-std::string joined(const Tokens& words) {
-  return fmt::format("{}", fmt::join(words, " "));
-}
-
 std::int64_t count_function_words(MeteorSentence sentence) {
   return std::ranges::count(sentence, true, &MeteorWord::is_function_word);
 }

@@ -11,7 +11,7 @@
 namespace capdiff {
 namespace {
 
-constexpr std::uint64_t kMaxBytes = std::uint64_t{1} << 30;
+constexpr std::uint64_t kMaxParaphraseBytes = std::uint64_t{1} << 30;
 constexpr std::size_t kMaxPairs = std::size_t{1} << 25;
 constexpr std::size_t kMaxPhraseWords = std::size_t{1} << 27;
 constexpr std::size_t kLongestPhrase = 255;
@@ -99,7 +99,7 @@ void MeteorParaphrases::arrange(const std::vector<std::pair<std::uint32_t, std::
 
 MeteorParaphrases MeteorParaphrases::load(const std::filesystem::path& path) {
   MeteorParaphrases table;
-  GzipLineReader reader(path, kMaxBytes);
+  GzipLineReader reader(path, kMaxParaphraseBytes);
   std::vector<std::pair<std::uint32_t, std::uint32_t>> pairs;
   std::string line;
   const auto read_phrase = [&] {

@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kMaxBytes = std::size_t{64} << 20;
+constexpr std::size_t kMaxSynonymBytes = std::size_t{64} << 20;
 
 /// Suffixes of nouns, verbs and adjectives and what base forms have in their place, in the order in which WordNet's
 /// morphology tries them.
@@ -26,7 +26,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 20> kSuffixR
 /// The lines of a file, and which one is being read.
 class Lines {
  public:
-  explicit Lines(const fs::path& path) : path_(path), text_(read_text(path, kMaxBytes)) {}
+  explicit Lines(const fs::path& path) : path_(path), text_(read_text(path, kMaxSynonymBytes)) {}
 
   std::optional<std::string_view> next() {
     if (at_ >= text_.size()) return std::nullopt;

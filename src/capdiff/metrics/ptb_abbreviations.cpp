@@ -17,7 +17,7 @@ constexpr std::string_view kMayEndSentence[] = {
 // States whose name is another word where it is not capitalised.
 constexpr std::string_view kMayEndSentenceCapitalised[] = {"ark",  "del", "ill", "la",  "mass",
                                                            "miss", "ore", "pa",  "tex", "wash"};
-constexpr std::string_view kTitle[] = {
+constexpr std::string_view kTitles[] = {
     "adj",  "adm",   "adv",  "alex",  "assoc", "asst", "atty",   "attys", "ave",  "brig", "capt", "cf",  "cie",  "cmdr",
     "col",  "comdr", "cpl",  "dept",  "det",   "dr",   "drs",    "elec",  "ens",  "ft",   "gen",  "gov", "govs", "hon",
     "insp", "invt",  "jos",  "lieut", "lt",    "maj",  "messrs", "mfg",   "mlle", "mme",  "mr",   "mrs", "ms",   "msgr",
@@ -40,7 +40,7 @@ std::string lower_ascii(std::u32string_view word) {
 }
 
 template <std::size_t N>
-bool contains(const std::string_view (&words)[N], std::string_view word) {
+bool is_listed(const std::string_view (&words)[N], std::string_view word) {
   return std::find(std::begin(words), std::end(words), word) != std::end(words);
 }
 
@@ -50,11 +50,11 @@ PtbAbbreviation find_ptb_abbreviation(const PtbText& text, std::size_t begin, st
   if (dot - begin > kLongestWord) return PtbAbbreviation::none;
   const std::string word = lower_ascii(text.between(begin, dot));
   const bool capitalised = is_ascii_upper(text[begin]);
-  if (contains(kMayEndSentence, word) || (capitalised && contains(kMayEndSentenceCapitalised, word))) {
+  if (is_listed(kMayEndSentence, word) || (capitalised && is_listed(kMayEndSentenceCapitalised, word))) {
     return PtbAbbreviation::may_end_sentence;
   }
-  if (contains(kTitle, word)) return PtbAbbreviation::title;
-  if (contains(kBeforeNumber, word)) return PtbAbbreviation::before_number;
+  if (is_listed(kTitles, word)) return PtbAbbreviation::title;
+  if (is_listed(kBeforeNumber, word)) return PtbAbbreviation::before_number;
   return PtbAbbreviation::none;
 }
 
@@ -62,7 +62,7 @@ std::size_t ptb_sentence_opener(const PtbText& text, std::size_t at) {
   if (!is_ascii_upper(text[at])) return 0;
   const auto end = text.run_end(at, [](char32_t c) { return is_ascii_letter(c) || c == U'.'; });
   if (end - at > kLongestWord || !is_ptb_white_space(text[end])) return 0;
-  return contains(kSentenceOpeners, lower_ascii(text.between(at, end))) ? end - at : 0;
+  return is_listed(kSentenceOpeners, lower_ascii(text.between(at, end))) ? end - at : 0;
 }
 
 }  // namespace capdiff

@@ -1,11 +1,10 @@
 #include "capdiff/metrics/ptb_text.h"
 
-#include <utf8proc.h>
-
 #include <algorithm>
 #include <iterator>
 
 #include "capdiff/text/unicode.h"
+#include "capdiff/text/unicode_category.h"
 
 namespace capdiff {
 namespace {
@@ -49,10 +48,6 @@ constexpr bool is_between(char32_t c, char32_t first, char32_t last) {
   return c >= first && c <= last;
 }
 
-utf8proc_category_t category(char32_t c) {
-  return utf8proc_category(static_cast<utf8proc_int32_t>(c));
-}
-
 }  // namespace
 
 bool is_ptb_plain_letter(char32_t c) {
@@ -62,8 +57,8 @@ bool is_ptb_plain_letter(char32_t c) {
 
 bool is_ptb_upper(char32_t c) {
   if (c < 0x80) return is_ascii_upper(c);
-  return c <= kLastOfBasicPlane &&
-         (category(c) == UTF8PROC_CATEGORY_LU || is_between(c, 0x2160, 0x216F) || is_between(c, 0x24B6, 0x24CF));
+  return c <= kLastOfBasicPlane && (unicode_category(c) == UTF8PROC_CATEGORY_LU || is_between(c, 0x2160, 0x216F) ||
+                                    is_between(c, 0x24B6, 0x24CF));
 }
 
 bool is_ptb_letter(char32_t c) {
@@ -73,7 +68,7 @@ bool is_ptb_letter(char32_t c) {
 
 bool is_ptb_digit(char32_t c) {
   if (c < 0x80) return is_ascii_digit(c);
-  return c <= kLastOfBasicPlane && category(c) == UTF8PROC_CATEGORY_ND;
+  return c <= kLastOfBasicPlane && unicode_category(c) == UTF8PROC_CATEGORY_ND;
 }
 
 bool is_ptb_white_space(char32_t c) {

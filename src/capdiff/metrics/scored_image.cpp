@@ -1,5 +1,8 @@
 #include "capdiff/metrics/scored_image.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -7,6 +10,10 @@
 #include "capdiff/base/error.h"
 
 namespace capdiff {
+
+std::string joined(const Tokens& words) {
+  return fmt::format("{}", fmt::join(words, " "));
+}
 
 void require_references(std::span<const ScoredImage> images) {
   if (images.empty()) fail(ErrorCode::invalid_input, "there are no captions to score");

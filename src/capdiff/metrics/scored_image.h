@@ -9,6 +9,9 @@ namespace capdiff {
 /// The words of a caption as a metric counts them.
 using Tokens = std::vector<std::string>;
 
+/// Words with one space between them.
+std::string joined(const Tokens& words);
+
 /// A candidate caption and what people wrote about the same image.
 struct ScoredImage {
   std::string id;

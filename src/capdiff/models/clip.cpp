@@ -7,13 +7,11 @@
 
 #include "capdiff/base/error.h"
 #include "capdiff/models/image_encoders.h"
+#include "capdiff/models/size_limits.h"
 
 namespace capdiff {
 namespace {
 
-constexpr std::int64_t kMaxSide = 4096;
-constexpr std::int64_t kMaxWidth = 16384;
-constexpr std::int64_t kMaxDepth = 256;
 constexpr std::int64_t kMaxVocabulary = 1 << 20;
 constexpr std::int64_t kMaxLength = 4096;
 

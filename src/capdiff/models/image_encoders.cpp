@@ -2,14 +2,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "capdiff/models/size_limits.h"
+
 namespace capdiff {
 namespace {
-
-// Bounds of what a configuration may ask for: generous for any published model, small enough that products of a few of
-// them cannot overflow.
-constexpr std::int64_t kMaxSide = 4096;
-constexpr std::int64_t kMaxWidth = 16384;
-constexpr std::int64_t kMaxDepth = 256;
 
 VisionTransformerConfig vit_config(const JsonReader& json) {
   VisionTransformerConfig config;

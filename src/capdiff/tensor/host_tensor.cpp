@@ -1,14 +1,12 @@
 #include "capdiff/tensor/host_tensor.h"
 
-#include <cstdlib>
 #include <cstring>
 
+#include "capdiff/base/aligned_memory.h"
 #include "capdiff/base/error.h"
 
 namespace capdiff {
 namespace {
-
-constexpr std::size_t kAlignment = 64;
 
 std::size_t checked_byte_size(DType dtype, const Shape& shape) {
   std::size_t bytes = 0;
@@ -38,12 +36,10 @@ float load_float(const HostTensor& tensor, std::size_t i) {
 HostTensor::HostTensor(DType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape)), owned_(true) {
   const std::size_t bytes = checked_byte_size(dtype_, shape_);
   if (bytes == 0) return;
-  const std::size_t padded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  std::shared_ptr<void> memory(padded < bytes ? nullptr : std::aligned_alloc(kAlignment, padded), std::free);
+  AlignedMemory memory = allocate_zeroed(bytes);
   if (!memory) fail(ErrorCode::io, "out of memory: a tensor of shape {} needs {} bytes", to_string(shape_), bytes);
-  std::memset(memory.get(), 0, padded);
-  data_ = static_cast<const std::byte*>(memory.get());
-  owner_ = std::move(memory);
+  data_ = memory.get();
+  owner_ = std::shared_ptr<const std::byte>(std::move(memory));
 }
 
 HostTensor HostTensor::view(DType dtype, Shape shape, std::span<const std::byte> bytes,

@@ -1,25 +1,20 @@
 #include "capdiff/text/basic_tokenizer.h"
 
-#include <utf8proc.h>
-
 #include <algorithm>
 #include <array>
 
 #include "capdiff/text/unicode.h"
+#include "capdiff/text/unicode_category.h"
 
 namespace capdiff {
 namespace {
-
-utf8proc_category_t category(char32_t c) {
-  return utf8proc_category(static_cast<utf8proc_int32_t>(c));
-}
 
 /// Tab and the line breaks are white space here, not controls.
 bool is_dropped(char32_t c) {
   if (c == '\t' || c == '\n' || c == '\r') return false;
   if (c < 0x80) return c < ' ' || c == 0x7F;
-  if (c == 0xFFFD) return true;
-  switch (category(c)) {
+  if (c == kReplacementCharacter) return true;
+  switch (unicode_category(c)) {
     case UTF8PROC_CATEGORY_CC:
     case UTF8PROC_CATEGORY_CF:
     case UTF8PROC_CATEGORY_CS:
@@ -85,7 +80,7 @@ std::vector<std::string> split_words(std::string_view text) {
       finish_word();
       append_utf8(word, c);
       finish_word();
-    } else if (c < 0x80 || category(c) != UTF8PROC_CATEGORY_MN) {
+    } else if (c < 0x80 || unicode_category(c) != UTF8PROC_CATEGORY_MN) {
       append_utf8(word, c);
     }
   }

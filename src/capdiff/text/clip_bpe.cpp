@@ -16,7 +16,7 @@
 namespace capdiff {
 namespace {
 
-constexpr std::size_t kMaxFileBytes = std::size_t{16} << 20;
+constexpr std::size_t kMaxMergesBytes = std::size_t{16} << 20;
 constexpr std::size_t kMaxMerges = 48'894;
 constexpr std::uint32_t kBytes = 256;
 constexpr std::string_view kEndOfWord = "</w>";
@@ -227,7 +227,7 @@ ClipBpe ClipBpe::parse(std::string_view merges, std::string_view origin) {
 }
 
 ClipBpe ClipBpe::load(const std::filesystem::path& path) {
-  return parse(read_gzip_text(path, kMaxFileBytes), path.string());
+  return parse(read_gzip_text(path, kMaxMergesBytes), path.string());
 }
 
 void ClipBpe::save(const std::filesystem::path& path) const {

@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::size_t kLongestName = 32;  // code points, without a semicolon
 constexpr std::size_t kShortestName = 2;
-constexpr std::uint32_t kReplacement = 0xFFFD;
 constexpr std::uint32_t kBeyondUnicode = 0x110000;
 
 struct NamedCharacter {
@@ -63,7 +62,7 @@ void append_numbered(std::string& out, std::uint32_t number) {
   const bool non_character = (number >= 0xFDD0 && number <= 0xFDEF) || (number & 0xFFFE) == 0xFFFE;
   if (number >= 0x80 && number <= 0x9F) return append_utf8(out, kWindows1252[number - 0x80]);
   if (number == 0 || (number >= 0xD800 && number <= 0xDFFF) || number >= kBeyondUnicode)
-    return append_utf8(out, kReplacement);
+    return append_utf8(out, kReplacementCharacter);
   if (!control && !non_character) append_utf8(out, number);
 }
 

@@ -1,27 +1,21 @@
 #include "capdiff/text/unicode.h"
 
-#include <utf8proc.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdint>
 
 #include "capdiff/base/error.h"
+#include "capdiff/text/unicode_category.h"
 
 namespace capdiff {
 namespace {
 
-constexpr char32_t kReplacement = 0xFFFD;
 constexpr char32_t kCapitalSigma = 0x03A3;
 constexpr char32_t kFinalSigma = 0x03C2;
 
-utf8proc_category_t category(char32_t c) {
-  return utf8proc_category(static_cast<utf8proc_int32_t>(c));
-}
-
 /// Unicode's property Cased: the letters that have case by category, and Other_Lowercase and Other_Uppercase.
 bool is_cased(char32_t c) {
-  switch (category(c)) {
+  switch (unicode_category(c)) {
     case UTF8PROC_CATEGORY_LU:
     case UTF8PROC_CATEGORY_LL:
     case UTF8PROC_CATEGORY_LT: return true;
@@ -43,7 +37,7 @@ bool is_cased(char32_t c) {
 
 /// Unicode's property Case_Ignorable: marks, formats, modifiers, and the punctuation that may stand inside a word.
 bool is_case_ignorable(char32_t c) {
-  switch (category(c)) {
+  switch (unicode_category(c)) {
     case UTF8PROC_CATEGORY_MN:
     case UTF8PROC_CATEGORY_ME:
     case UTF8PROC_CATEGORY_CF:
@@ -106,7 +100,7 @@ std::u32string decode_utf8(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
     utf8proc_int32_t code_point = -1;
     const auto used = utf8proc_iterate(bytes + at, static_cast<utf8proc_ssize_t>(text.size() - at), &code_point);
-    code_points.push_back(used > 0 ? static_cast<char32_t>(code_point) : kReplacement);
+    code_points.push_back(used > 0 ? static_cast<char32_t>(code_point) : kReplacementCharacter);
     at += used > 0 ? static_cast<std::size_t>(used) : 1;
   }
   return code_points;
@@ -118,7 +112,7 @@ std::string well_formed_utf8(std::string_view bytes) {
   for (std::size_t at = 0; at < bytes.size();) {
     utf8proc_int32_t code_point = -1;
     const auto used = utf8proc_iterate(data + at, static_cast<utf8proc_ssize_t>(bytes.size() - at), &code_point);
-    if (used <= 0) append_utf8(text, kReplacement);
+    if (used <= 0) append_utf8(text, kReplacementCharacter);
     const std::size_t length = used > 0 ? static_cast<std::size_t>(used) : unfinished_sequence(bytes.substr(at));
     if (used > 0) text += bytes.substr(at, length);
     at += length;
@@ -158,12 +152,12 @@ std::u32string canonical_decomposition(std::u32string_view code_points) {
 bool is_white_space(char32_t c) {
   if (c < 0x80) return c == ' ' || (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x1F);
   if (c == 0x85) return true;
-  const auto kind = category(c);
+  const auto kind = unicode_category(c);
   return kind == UTF8PROC_CATEGORY_ZS || kind == UTF8PROC_CATEGORY_ZL || kind == UTF8PROC_CATEGORY_ZP;
 }
 
 bool is_letter(char32_t c) {
-  switch (category(c)) {
+  switch (unicode_category(c)) {
     case UTF8PROC_CATEGORY_LU:
     case UTF8PROC_CATEGORY_LL:
     case UTF8PROC_CATEGORY_LT:
@@ -174,7 +168,7 @@ bool is_letter(char32_t c) {
 }
 
 bool is_number(char32_t c) {
-  switch (category(c)) {
+  switch (unicode_category(c)) {
     case UTF8PROC_CATEGORY_ND:
     case UTF8PROC_CATEGORY_NL:
     case UTF8PROC_CATEGORY_NO: return true;
@@ -186,7 +180,7 @@ bool is_punctuation(char32_t c) {
   if (c < 0x80) {
     return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) || (c >= 123 && c <= 126);
   }
-  switch (category(c)) {
+  switch (unicode_category(c)) {
     case UTF8PROC_CATEGORY_PC:
     case UTF8PROC_CATEGORY_PD:
     case UTF8PROC_CATEGORY_PS:

@@ -6,6 +6,9 @@
 
 namespace capdiff {
 
+/// U+FFFD.
+inline constexpr char32_t kReplacementCharacter = 0xFFFD;
+
 /// Code points of UTF-8 `text`. Every byte that is not part of a well-formed sequence (overlong forms, surrogates and
 /// truncation included) becomes U+FFFD.
 std::u32string decode_utf8(std::string_view text);

@@ -6,7 +6,7 @@
 namespace capdiff {
 namespace {
 
-constexpr std::size_t kMaxFileBytes = std::size_t{16} << 20;
+constexpr std::size_t kMaxVocabularyBytes = std::size_t{16} << 20;
 
 }  // namespace
 
@@ -47,7 +47,7 @@ Vocabulary Vocabulary::parse(std::string_view text, std::string_view origin) {
 }
 
 Vocabulary Vocabulary::load(const std::filesystem::path& path) {
-  return parse(read_text(path, kMaxFileBytes), path.string());
+  return parse(read_text(path, kMaxVocabularyBytes), path.string());
 }
 
 void Vocabulary::save(const std::filesystem::path& path) const {

@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "capdiff/backends/backend.h"
+#include "capdiff/base/aligned_memory.h"
 
 namespace capdiff::onednn {
 
@@ -14,7 +15,6 @@ namespace capdiff::onednn {
 class BufferPool : public std::enable_shared_from_this<BufferPool> {
  public:
   BufferPool() = default;
-  ~BufferPool();
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
 
@@ -22,10 +22,10 @@ class BufferPool : public std::enable_shared_from_this<BufferPool> {
   std::shared_ptr<std::byte> allocate(std::size_t bytes);
 
  private:
-  void release(std::byte* memory, std::size_t bytes);
+  void release(AlignedMemory memory, std::size_t bytes);
 
   std::mutex mutex_;
-  std::multimap<std::size_t, std::byte*> free_;
+  std::multimap<std::size_t, AlignedMemory> free_;
   std::size_t free_bytes_ = 0;
 };
 

@@ -1,33 +1,26 @@
 #include "capdiff/backends/onednn/dnnl_common.h"
 
 #include <cstddef>
-#include <cstdlib>
-#include <memory>
 #include <new>
 
 namespace capdiff::onednn {
 namespace {
-
-constexpr std::size_t kAlignment = 64;
 
 /// Memory of a thread that grows to the largest scratchpad it was asked for.
 class Scratch {
  public:
   void* at_least(std::size_t bytes) {
     if (bytes > size_) {
-      const std::size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-      memory_.reset(std::aligned_alloc(kAlignment, rounded));
-      size_ = memory_ ? rounded : 0;
+      memory_.reset();
+      memory_ = allocate_aligned(bytes);
+      size_ = memory_ ? bytes : 0;
       if (!memory_) throw std::bad_alloc();
     }
     return memory_.get();
   }
 
  private:
-  struct Free {
-    void operator()(void* memory) const { std::free(memory); }
-  };
-  std::unique_ptr<void, Free> memory_;
+  AlignedMemory memory_;
   std::size_t size_ = 0;
 };
 
@@ -74,13 +67,14 @@ dnnl::memory wrap(const dnnl::memory::desc& desc, const void* data) {
   return dnnl::memory(desc, cpu(), const_cast<void*>(data));
 }
 
-dnnl::memory reordered(const dnnl::memory& source, const dnnl::memory::desc& target) {
-  dnnl::memory result(target, cpu());
+PackedWeights::PackedWeights(const dnnl::memory& source, const dnnl::memory::desc& layout)
+    : desc_(layout), bytes_(allocate_aligned(layout.get_size())) {
+  if (!bytes_) throw std::bad_alloc();
+  memory_ = wrap(desc_, bytes_.get());
   dnnl::stream stream(cpu());
   dnnl::memory from = source;
-  dnnl::reorder(from, result).execute(stream, from, result);
+  dnnl::reorder(from, memory_).execute(stream, from, memory_);
   stream.wait();
-  return result;
 }
 
 void execute(const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad, std::vector<Argument> arguments) {

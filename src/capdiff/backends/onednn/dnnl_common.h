@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "capdiff/backends/backend.h"
+#include "capdiff/base/aligned_memory.h"
 
 namespace capdiff::onednn {
 
@@ -27,8 +28,19 @@ dnnl::primitive_attr attributes(const dnnl::post_ops& post_ops);
 /// Describes memory at `data`; oneDNN takes constants through the same type.
 dnnl::memory wrap(const dnnl::memory::desc& desc, const void* data);
 
-/// A copy of `source` in another layout or element type.
-dnnl::memory reordered(const dnnl::memory& source, const dnnl::memory::desc& target);
+/// Weights in the layout that a primitive asked for.
+class PackedWeights {
+ public:
+  /// Copies `source` into another layout or element type. Throws `std::bad_alloc` where there is no memory.
+  PackedWeights(const dnnl::memory& source, const dnnl::memory::desc& layout);
+  const dnnl::memory& memory() const { return memory_; }
+  const dnnl::memory::desc& desc() const { return desc_; }
+
+ private:
+  dnnl::memory::desc desc_;
+  AlignedMemory bytes_;
+  dnnl::memory memory_;
+};
 
 /// One argument of a primitive.
 struct Argument {

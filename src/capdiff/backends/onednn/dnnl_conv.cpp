@@ -13,7 +13,7 @@ namespace {
 using Tag = dnnl::memory::format_tag;
 using Type = dnnl::memory::data_type;
 
-constexpr std::size_t kMaxKernels = 1024;
+constexpr std::size_t kMaxConvKernels = 1024;
 
 /// Row-major weights as the convolution sees them: groups are an axis of their own.
 dnnl::memory::desc weights_desc(const ConvSpec& spec, Type type, bool any) {
@@ -54,13 +54,13 @@ dnnl::convolution_forward::primitive_desc describe(const ConvSpec& spec) {
 
 struct ConvWeights::Layouts {
   std::mutex mutex;
-  std::vector<dnnl::memory> packed;
+  std::vector<PackedWeights> packed;
 
   dnnl::memory get(const ConvSpec& spec, const dnnl::memory::desc& wanted, const HostTensor& plain) {
     const std::lock_guard lock(mutex);
-    for (const dnnl::memory& known : packed)
-      if (known.get_desc() == wanted) return known;
-    return packed.emplace_back(reordered(wrap(weights_desc(spec, Type::f32, false), plain.bytes().data()), wanted));
+    for (const PackedWeights& known : packed)
+      if (known.desc() == wanted) return known.memory();
+    return packed.emplace_back(wrap(weights_desc(spec, Type::f32, false), plain.bytes().data()), wanted).memory();
   }
 };
 
@@ -85,7 +85,7 @@ bool Conv::supports(const ConvSpec& spec) {
   } catch (const dnnl::error&) {
     // oneDNN reports what it has no implementation for by throwing.
   }
-  if (supported_.size() >= kMaxKernels) supported_.clear();
+  if (supported_.size() >= kMaxConvKernels) supported_.clear();
   return supported_[spec] = supported;
 }
 
@@ -118,7 +118,7 @@ std::shared_ptr<const Conv::Kernel> Conv::kernel(const ConvSpec& spec) {
     made->y = description.dst_desc();
     if (spec.bias) made->bias = dnnl::memory::desc({spec.out}, Type::f32, Tag::a);
     made->scratchpad = description.scratchpad_desc();
-    if (kernels_.size() >= kMaxKernels) kernels_.clear();
+    if (kernels_.size() >= kMaxConvKernels) kernels_.clear();
     return kernels_[spec] = std::move(made);
   } catch (const dnnl::error& error) {
     fail(ErrorCode::internal,

@@ -13,7 +13,7 @@ using Tag = dnnl::memory::format_tag;
 using Type = dnnl::memory::data_type;
 
 /// Bounds the memory of jitted code when row counts never repeat.
-constexpr std::size_t kMaxKernels = 1024;
+constexpr std::size_t kMaxMatmulKernels = 1024;
 
 dnnl::matmul::primitive_desc describe(const MatmulSpec& spec, const dnnl::memory::desc& weights, bool fused) {
   const Type type = dnnl_type(spec.compute);
@@ -42,17 +42,6 @@ constexpr std::int64_t kPackingRows = 64;
 
 }  // namespace
 
-class MatmulWeights {
- public:
-  explicit MatmulWeights(dnnl::memory memory) : memory_(std::move(memory)), desc_(memory_.get_desc()) {}
-  const dnnl::memory& memory() const { return memory_; }
-  const dnnl::memory::desc& desc() const { return desc_; }
-
- private:
-  dnnl::memory memory_;
-  dnnl::memory::desc desc_;
-};
-
 struct Matmul::Kernel {
   bool fused = true;
   dnnl::matmul primitive;
@@ -72,20 +61,20 @@ bool Matmul::supports(DType compute) {
   }
 }
 
-std::shared_ptr<const MatmulWeights> Matmul::pack(const void* weights, std::int64_t out, std::int64_t in, DType compute,
+std::shared_ptr<const PackedWeights> Matmul::pack(const void* weights, std::int64_t out, std::int64_t in, DType compute,
                                                   int threads) {
   try {
     const ThreadLimit limit(threads);
     const dnnl::memory::desc any({in, out}, dnnl_type(compute), Tag::any);
     const auto wanted = describe({.rows = kPackingRows, .in = in, .out = out, .compute = compute}, any, false);
     const dnnl::memory::desc plain({in, out}, dnnl_type(compute), Tag::ba);
-    return std::make_shared<const MatmulWeights>(reordered(wrap(plain, weights), wanted.weights_desc()));
+    return std::make_shared<const PackedWeights>(wrap(plain, weights), wanted.weights_desc());
   } catch (const dnnl::error& error) {
     fail(ErrorCode::internal, "[bind_linear] oneDNN cannot pack weights [{}, {}]: {}", out, in, error.what());
   }
 }
 
-bool Matmul::run(const MatmulSpec& spec, const MatmulWeights& weights, const MatmulArguments& arguments) {
+bool Matmul::run(const MatmulSpec& spec, const PackedWeights& weights, const MatmulArguments& arguments) {
   const auto kernel = this->kernel(spec, weights);
   std::vector<Argument> list;
   list.reserve(6);
@@ -103,7 +92,7 @@ bool Matmul::run(const MatmulSpec& spec, const MatmulWeights& weights, const Mat
   }
 }
 
-std::shared_ptr<const Matmul::Kernel> Matmul::kernel(const MatmulSpec& spec, const MatmulWeights& weights) {
+std::shared_ptr<const Matmul::Kernel> Matmul::kernel(const MatmulSpec& spec, const PackedWeights& weights) {
   const std::lock_guard lock(mutex_);
   if (const auto found = kernels_.find(spec); found != kernels_.end()) return found->second;
   try {
@@ -121,7 +110,7 @@ std::shared_ptr<const Matmul::Kernel> Matmul::kernel(const MatmulSpec& spec, con
     made->scratchpad = description.scratchpad_desc();
     const int position = spec.activation == Activation::none ? 0 : 1;
     made->residual_argument = DNNL_ARG_ATTR_MULTIPLE_POST_OP(position) | DNNL_ARG_SRC_1;
-    if (kernels_.size() >= kMaxKernels) kernels_.clear();
+    if (kernels_.size() >= kMaxMatmulKernels) kernels_.clear();
     return kernels_[spec] = std::move(made);
   } catch (const dnnl::error& error) {
     fail(ErrorCode::internal, "[linear] oneDNN has no product of [{}, {}] and [{}, {}]: {}", spec.rows, spec.in,

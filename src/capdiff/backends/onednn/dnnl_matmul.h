@@ -31,7 +31,7 @@ struct MatmulArguments {
 };
 
 /// W in the layout that oneDNN's matrix product wants on this processor.
-class MatmulWeights;
+class PackedWeights;
 
 /// oneDNN's matrix product with cached primitives. May be used from several threads at once.
 class Matmul {
@@ -43,16 +43,16 @@ class Matmul {
   static bool supports(DType compute);
 
   /// Packs W, row-major [out, in] of type `compute`; the layout serves every number of rows.
-  static std::shared_ptr<const MatmulWeights> pack(const void* weights, std::int64_t out, std::int64_t in,
+  static std::shared_ptr<const PackedWeights> pack(const void* weights, std::int64_t out, std::int64_t in,
                                                    DType compute, int threads);
 
   /// Inside an OpenMP region it runs on the calling thread, outside on `spec.threads` threads. Returns false where
   /// oneDNN would leave its optimised kernels for the activation and the residual: they then remain for the caller.
-  [[nodiscard]] bool run(const MatmulSpec& spec, const MatmulWeights& weights, const MatmulArguments& arguments);
+  [[nodiscard]] bool run(const MatmulSpec& spec, const PackedWeights& weights, const MatmulArguments& arguments);
 
  private:
   struct Kernel;
-  std::shared_ptr<const Kernel> kernel(const MatmulSpec& spec, const MatmulWeights& weights);
+  std::shared_ptr<const Kernel> kernel(const MatmulSpec& spec, const PackedWeights& weights);
 
   std::mutex mutex_;
   std::map<MatmulSpec, std::shared_ptr<const Kernel>> kernels_;

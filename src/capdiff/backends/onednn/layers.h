@@ -11,7 +11,7 @@ namespace capdiff::onednn {
 
 /// What `bind_linear` makes.
 struct LinearLayer final : Packed::Storage {
-  std::shared_ptr<const MatmulWeights> weights;
+  std::shared_ptr<const PackedWeights> weights;
   std::optional<HostTensor> bias;  // f32 [out]
 };
 

@@ -33,11 +33,14 @@ HostTensor as_f32(const Parameter& parameter, int threads) {
   return result;
 }
 
-/// The elements of parameters stacked along their outermost axis as f32 or bf16, without a copy where they are.
-HostTensor stacked(std::span<const Parameter> parameters, const Shape& shape, DType dtype, int threads) {
+/// The elements of parameters stacked along their outermost axis as f32 or bf16, without a copy where they are. A copy
+/// takes memory of the pool: packing a model asks for the same few sizes again and again.
+HostTensor stacked(std::span<const Parameter> parameters, const Shape& shape, DType dtype, int threads,
+                   BufferPool& pool) {
   if (parameters.size() == 1 && parameters[0].value.dtype() == dtype) return parameters[0].value;
-  HostTensor result(dtype, shape);
-  std::byte* to = result.mutable_bytes().data();
+  const std::size_t bytes = checked_bytes(shape, size_of(dtype));
+  const std::shared_ptr<std::byte> memory = pool.allocate(bytes);
+  std::byte* to = memory.get();
   for (const Parameter& parameter : parameters) {
     const std::int64_t n = parameter.value.numel();
     if (parameter.value.dtype() == dtype) {
@@ -54,7 +57,7 @@ HostTensor stacked(std::span<const Parameter> parameters, const Shape& shape, DT
     }
     to += static_cast<std::size_t>(n) * size_of(dtype);
   }
-  return result;
+  return HostTensor::view(dtype, shape, {memory.get(), bytes}, memory);
 }
 
 }  // namespace
@@ -167,9 +170,9 @@ Packed OneDnnBackend::bind_linear(std::span<const Parameter> weights, std::span<
   auto layer = std::make_shared<LinearLayer>();
   // Small matrices are packed sooner than threads wake up.
   const int threads = threads_for(static_cast<double>(shape.numel()) / 8.0);
-  const HostTensor rows = stacked(weights, shape, options_.compute, threads);
+  const HostTensor rows = stacked(weights, shape, options_.compute, threads, *pool_);
   layer->weights = Matmul::pack(rows.bytes().data(), out, shape[1], options_.compute, threads);
-  if (!biases.empty()) layer->bias = stacked(biases, Shape{out}, DType::f32, threads_);
+  if (!biases.empty()) layer->bias = stacked(biases, Shape{out}, DType::f32, threads_, *pool_);
   return Packed(std::move(layer), shape);
 }
 

@@ -71,7 +71,7 @@ class OneDnnBackend final : public Backend {
   int threads_for(double steps) const;
   /// Rounds all of x to bf16, in memory of the pool.
   std::shared_ptr<std::byte> rounded_to_bf16(const float* x, std::int64_t n);
-  void linear_by_blocks(const MatmulSpec& spec, const MatmulWeights& weights, const MatmulArguments& arguments);
+  void linear_by_blocks(const MatmulSpec& spec, const PackedWeights& weights, const MatmulArguments& arguments);
 
   std::shared_ptr<BufferPool> pool_ = std::make_shared<BufferPool>();
   Matmul matmul_;

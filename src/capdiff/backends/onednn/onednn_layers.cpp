@@ -72,7 +72,7 @@ Value OneDnnBackend::linear(const Value& x, const Packed& weights, Activation ac
   return result.value;
 }
 
-void OneDnnBackend::linear_by_blocks(const MatmulSpec& whole, const MatmulWeights& weights,
+void OneDnnBackend::linear_by_blocks(const MatmulSpec& whole, const PackedWeights& weights,
                                      const MatmulArguments& arguments) {
   MatmulSpec spec = whole;
   spec.rows = kBlockRows;
