@@ -25,6 +25,7 @@ struct TrainArguments {
   std::string recipe;
   std::vector<std::string> overrides;
   std::vector<std::string> stages;
+  std::string from;
   std::optional<int> threads;
   bool resume = true;
   bool dump_config = false;
@@ -50,6 +51,7 @@ CLI::App* add_train(CLI::App& app, TrainArguments& arguments) {
       ->expected(1)
       ->take_all()
       ->allow_extra_args(false);
+  train->add_option("--from", arguments.from, "Start from the weights of this model folder")->type_name("DIR");
   train->add_option("--threads", arguments.threads, "CPU threads (default: what the machine offers)")->type_name("N");
   train->add_flag("--resume,!--no-resume", arguments.resume,
                   "Go on where an earlier run stopped (default), or start anew");
@@ -58,6 +60,8 @@ CLI::App* add_train(CLI::App& app, TrainArguments& arguments) {
 }
 
 void run_train(TrainArguments arguments) {
+  if (!arguments.from.empty())
+    arguments.overrides.push_back("from.model=" + nlohmann::json(arguments.from).dump());
   if (arguments.threads) arguments.overrides.push_back(fmt::format("threads={}", *arguments.threads));
   const capdiff::Recipe recipe = capdiff::Recipe::load(arguments.recipe, arguments.overrides);
   if (arguments.dump_config) {

@@ -96,5 +96,39 @@ TEST_F(LadicObjectiveTest, TheImageEncoderLearnsOnlyWhenItMayAndWhenItIsTime) {
   EXPECT_TRUE(encoder_has_gradient(*later, 50));
 }
 
+TEST_F(LadicObjectiveTest, CachedPhotosAreWhatAFrozenEncoderSees) {
+  const PhotoFeatures features = photo_features(*backend_, model_.image_encoder(), golden_.preprocessor(), photos_);
+  EXPECT_EQ(features.nothing(), 2);
+  // The whole picture, never mirrored: the augmentation that changes nothing but the last bits of its resizing.
+  LadicTrainingOptions options{.captions_per_photo = 3, .image_drop = 0.0, .self_condition = 0.5, .seed = 5};
+  options.augment = {.scale = {1.0, 1.0}, .aspect = {1.0, 1.0}, .flip = 0.0};
+  for (const double drop : {0.0, 1.0}) {
+    options.image_drop = drop;
+    LadicObjective cached(*backend_, model_, golden_.preprocessor(), &photos_,
+                          std::vector<CaptionedPhoto>{{0, {0, 1, 2}}, {1, {3, 4, 5}}}, captions_, options, &features);
+    for (const std::int64_t item : {0, 1}) {
+      const std::vector<Sample> samples{{item, 7}};
+      EXPECT_NEAR(loss(cached, samples), loss(*objective(options), samples), drop == 1.0 ? 1e-5 : 1e-3) << drop << item;
+    }
+  }
+}
+
+TEST_F(LadicObjectiveTest, ALearnedLatentSpaceGetsGradientsAndARoundingLoss) {
+  backend_->set_trainable([](const std::string&) { return true; });
+  const auto gradients_of_embeddings = [&](bool train_text) {
+    for (const auto& [name, parameter] : backend_->parameters()) parameter.mutable_grad().reset();
+    const auto trained = objective({.self_condition = 0.0, .train_text = train_text, .seed = 5});
+    const StepLosses losses = trained->losses(*trained->prepare(std::vector<Sample>{{0, 3}}));
+    EXPECT_EQ(losses.parts.size(), train_text ? 3u : 2u);
+    losses.total.backward();
+    for (const auto& [name, parameter] : backend_->parameters())
+      if (name == "space_encoder.embeddings.word_embeddings.weight") return parameter.grad().defined();
+    ADD_FAILURE() << "no word embeddings";
+    return false;
+  };
+  EXPECT_FALSE(gradients_of_embeddings(false));
+  EXPECT_TRUE(gradients_of_embeddings(true));
+}
+
 }  // namespace
 }  // namespace capdiff::test

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "capdiff/base/files.h"
 #include "capdiff/captioners/captioner.h"
 #include "capdiff/image/decode.h"
 #include "capdiff/training/stages.h"
@@ -139,6 +140,35 @@ TEST(RecipeRun, TrainsEveryStageAndLeavesAModelThatCaptions) {
   const auto written = fs::last_write_time(output / "model" / "model.safetensors");
   run_recipe(recipe, {});
   EXPECT_EQ(fs::last_write_time(output / "model" / "model.safetensors"), written);
+
+  // Another run goes on from the model: its sizes, vocabulary and statistics, and weights that have moved a little.
+  std::ofstream(folder.path() / "fine.toml") << R"(
+    threads = 1
+    [data]
+    dataset = "dataset.json"
+    images = "images"
+    splits = ["train"]
+    [ladic]
+    steps = 1
+    batch = 2
+    captions_per_photo = 1
+    learning_rate = 1e-3
+    cache_photos = true
+  )";
+  const fs::path tuned = folder.path() / "tuned";
+  run_recipe(Recipe::load(folder.path() / "fine.toml",
+                          std::vector<std::string>{"data.root=" + folder.path().string(), "output=" + tuned.string(),
+                                                   "from.model=" + (output / "model").string()}),
+             {});
+  for (const char* same : {"config.json", "vocab.txt", "scheduler_config.json"})
+    EXPECT_EQ(read_file(tuned / "model" / same, 1 << 20), read_file(output / "model" / same, 1 << 20)) << same;
+  const SafetensorsFile moved = SafetensorsFile::open(tuned / "model" / "model.safetensors");
+  const auto differ = [&](const char* name) {
+    return !std::ranges::equal(moved.tensor(name).bytes(), weights.tensor(name).bytes());
+  };
+  EXPECT_TRUE(differ("diffuser.encoder.layer.0.intermediate.dense.weight"));
+  EXPECT_FALSE(differ("visual_encoder.norm.weight"));
+  EXPECT_FALSE(differ("space_encoder.embeddings.word_embeddings.weight"));
 }
 
 }  // namespace

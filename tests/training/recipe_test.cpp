@@ -164,5 +164,31 @@ TEST_F(RecipeTest, OptimisationNeedsStepsOrEpochs) {
   test::expect_error(ErrorCode::usage, "decay", read("steps = 1\ndecay = \"step\"\n"));
 }
 
+TEST_F(RecipeTest, TakesOverWhatItsBaseSays) {
+  folder_.write("root.toml", "seed = 1\n[ladic]\nbatch = 8\nsteps = 5\n[ladic.inner]\na = 1\nb = 2\n");
+  folder_.write("middle.toml", "base = \"root.toml\"\nseed = 2\n[ladic]\nsteps = 6\n");
+  const Recipe recipe = load("base = \"middle.toml\"\n[ladic.inner]\nb = 3\n", {"ladic.batch=9"});
+  EXPECT_EQ(recipe.name(), "tiny");
+  EXPECT_EQ(recipe.seed(), 2u);
+  const JsonReader table = recipe.table("ladic");
+  EXPECT_EQ(table.get_int("batch", 0, 100), 9);
+  EXPECT_EQ(table.get_int("steps", 0, 100), 6);
+  EXPECT_EQ(table.get_object("inner").get_int("a", 0, 100), 1);
+  EXPECT_EQ(table.get_object("inner").get_int("b", 0, 100), 3);
+  EXPECT_THAT(recipe.toml(), ::testing::Not(HasSubstr("base")));
+}
+
+TEST_F(RecipeTest, BasesMustExistAndEnd) {
+  expect_usage_error("base", "base = 3\n");
+  expect_usage_error("each the base of another", "base = \"tiny.toml\"\n");
+  test::expect_error(ErrorCode::not_found, "nowhere.toml", [&] { load("base = \"nowhere.toml\"\n"); });
+}
+
+TEST_F(RecipeTest, DataMayBeADatasetAlone) {
+  const Recipe recipe = load("[data]\nimages = \"/elsewhere\"\n", {"data=/my/photos"});
+  EXPECT_EQ(recipe.data().path("dataset"), "/my/photos");
+  EXPECT_FALSE(recipe.data().has("images"));
+}
+
 }  // namespace
 }  // namespace capdiff

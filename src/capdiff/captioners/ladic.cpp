@@ -147,6 +147,8 @@ KnownPositions LadicCaptioner::fixed_length(std::int64_t words, std::int64_t row
   const std::int64_t length = model_.config().length, width = model_.text().width();
   if (words < 1 || words > length - 2)
     fail(ErrorCode::usage, "--length {}: this model's captions have between 1 and {} words", words, length - 2);
+  if (model_.config().text.special_latent == SpecialLatent::kept)
+    fail(ErrorCode::unsupported, "--length: this model's padding has no latent of its own that could be fixed");
   if (model_.config().text.special_latent == SpecialLatent::dot) model_.load_text_encoder(parameters_);
   const HostTensor empty = backend_->download(model_.text().empty_latent());
   HostTensor mask(DType::f32, {rows, length, 1}), latent(DType::f32, {rows, length, width});

@@ -26,6 +26,21 @@ const char* name_of(TimeGrid grid) {
   return grid == TimeGrid::stride ? "stride" : "even";
 }
 
+const char* name_of(SpecialLatent latent) {
+  switch (latent) {
+    case SpecialLatent::zeros: return "zeros";
+    case SpecialLatent::dot: return "dot";
+    case SpecialLatent::kept: return "kept";
+  }
+  return "";
+}
+
+SpecialLatent special_latent(const std::string& name) {
+  for (const SpecialLatent latent : {SpecialLatent::dot, SpecialLatent::kept})
+    if (name == name_of(latent)) return latent;
+  return SpecialLatent::zeros;
+}
+
 LadicDenoiserConfig denoiser_config(const JsonReader& json) {
   LadicDenoiserConfig config;
   config.hidden = json.get_int("hidden", 1, kMaxWidth);
@@ -79,10 +94,8 @@ SplitBertConfig split_bert_config(const JsonReader& json, SplitBertConfig config
   config.encoder_layers = json.get_int("encoder_layers", 0, kMaxLayers, config.encoder_layers);
   config.decoder_layers = json.get_int("decoder_layers", 0, kMaxLayers, config.decoder_layers);
   bert.layers = config.encoder_layers + config.decoder_layers;
-  const char* special_latent = config.special_latent == SpecialLatent::dot ? "dot" : "zeros";
-  config.special_latent = json.get_choice("special_latent", {"zeros", "dot"}, special_latent) == "dot"
-                              ? SpecialLatent::dot
-                              : SpecialLatent::zeros;
+  config.special_latent =
+      special_latent(json.get_choice("special_latent", {"zeros", "dot", "kept"}, name_of(config.special_latent)));
   config.target_dropout = static_cast<float>(json.get_number("target_dropout", 0.0, 0.9, config.target_dropout));
   json.reject_unknown_keys();
   return config;
@@ -166,7 +179,7 @@ nlohmann::json LadicConfig::to_json() const {
         {"init_std", bert.init_std},
         {"encoder_layers", text.encoder_layers},
         {"decoder_layers", text.decoder_layers},
-        {"special_latent", text.special_latent == SpecialLatent::dot ? "dot" : "zeros"},
+        {"special_latent", name_of(text.special_latent)},
         {"target_dropout", text.target_dropout}}},
       {"diffuser",
        {{"hidden", denoiser.hidden},

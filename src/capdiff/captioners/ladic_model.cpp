@@ -63,13 +63,17 @@ Value LadicModel::noised(const Value& x0, const Value& noise, const HostTensor& 
   return b.add(b.mul(x0, b.upload(signal)), b.mul(noise, b.upload(deviation)));
 }
 
+Value LadicModel::caption_loss(const Value& x0, const HostTensor& ids) const {
+  return backend_->cross_entropy(text_.logits(x0),
+                                 backend_->upload(caption_targets(ids, config_.special_targets, ids_)));
+}
+
 LadicModel::Losses LadicModel::losses(const Value& x0_predicted, const Value& x0, const HostTensor& ids) const {
   Backend& b = *backend_;
   Losses losses;
   losses.latent = config_.latent_loss == LatentLoss::mean_squared ? b.mean_squared_error(x0_predicted, x0)
                                                                   : b.mean_l2_distance(x0_predicted, x0);
-  losses.caption =
-      b.cross_entropy(text_.logits(x0_predicted), b.upload(caption_targets(ids, config_.special_targets, ids_)));
+  losses.caption = caption_loss(x0_predicted, ids);
   losses.total = b.scale_add(1.0f, losses.latent, static_cast<float>(config_.caption_loss_weight), losses.caption);
   return losses;
 }

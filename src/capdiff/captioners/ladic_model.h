@@ -41,6 +41,9 @@ class LadicModel {
   /// x_t = √ᾱ_t x0 + F √(1 − ᾱ_t) ε as training sees it; x0 and noise [B, L, D], t i64 [B].
   Value noised(const Value& x0, const Value& noise, const HostTensor& t) const;
 
+  /// Cross-entropy of the LM head's words for latents x0 [B, L, D] against the captions' tokens `ids` i64 [B, L].
+  Value caption_loss(const Value& x0, const HostTensor& ids) const;
+
   struct Losses {
     Value latent, caption, total;  ///< scalars
   };

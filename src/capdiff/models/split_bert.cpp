@@ -58,6 +58,7 @@ Value SplitBert::hidden(const TokenBatch& captions) const {
 Value SplitBert::encode(const TokenBatch& captions) const {
   const Value centred = backend_->scale_add(1.0f, hidden(captions), -1.0f, mean_);
   const Value normalised = backend_->mul(centred, inverse_std_);
+  if (config_.special_latent == SpecialLatent::kept) return normalised;
   return backend_->select(backend_->upload(special_positions(captions)), empty_, normalised);
 }
 

@@ -10,6 +10,7 @@ namespace capdiff {
 enum class SpecialLatent {
   zeros,  ///< the empty latent 0 of the paper (section 4.2)
   dot,    ///< the encoder's hidden state of "." in "[CLS] . [SEP]", not normalised, as released
+  kept,   ///< nothing: they keep their own hidden states, as before the reassignment of the paper's table 5
 };
 
 struct SplitBertConfig {

@@ -25,7 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kPrefix = "step-";
+constexpr std::string_view kStepPrefix = "step-";
 constexpr std::string_view kExtension = ".safetensors";
 constexpr std::size_t kMaxFiles = 16;
 
@@ -103,10 +103,10 @@ std::vector<std::pair<std::int64_t, fs::path>> list_checkpoints(const fs::path& 
   on_disk([&] {
     for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
       const std::string name = entry.path().filename().string();
-      if (!name.starts_with(kPrefix)) continue;
+      if (!name.starts_with(kStepPrefix)) continue;
       std::int64_t step = 0;
       const char* end = name.data() + name.size();
-      const auto [stop, error] = std::from_chars(name.data() + kPrefix.size(), end, step);
+      const auto [stop, error] = std::from_chars(name.data() + kStepPrefix.size(), end, step);
       if (error == std::errc() && stop == end) found.emplace_back(step, entry.path());
     }
   });
@@ -125,7 +125,7 @@ const SafetensorsFile& Checkpoint::file(const std::string& name) const {
 }
 
 void save_checkpoint(const fs::path& folder, const TrainingState& state, const CheckpointTensors& tensors, int keep) {
-  const std::string name = fmt::format("{}{:06}", kPrefix, state.step);
+  const std::string name = fmt::format("{}{:06}", kStepPrefix, state.step);
   const fs::path temporary = folder / ("." + name + ".partial");
   const fs::path target = folder / name;
   on_disk([&] {

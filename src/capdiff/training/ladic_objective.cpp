@@ -1,5 +1,6 @@
 #include "capdiff/training/ladic_objective.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 
@@ -22,6 +23,19 @@ std::vector<std::int64_t> rows_of(std::span<const std::int64_t> photos, std::int
   return rows;
 }
 
+/// `shape` with another number of rows.
+Shape with_rows(const Shape& shape, std::int64_t rows) {
+  std::vector<std::int64_t> sizes = shape.sizes();
+  sizes[0] = rows;
+  return Shape(std::move(sizes));
+}
+
+void copy_row(const HostTensor& from, std::int64_t row, HostTensor& to, std::int64_t to_row) {
+  const auto size = static_cast<std::size_t>(from.numel() / from.shape()[0]);
+  const auto values = from.values<float>().subspan(static_cast<std::size_t>(row) * size, size);
+  std::ranges::copy(values, to.mutable_values<float>().subspan(static_cast<std::size_t>(to_row) * size).begin());
+}
+
 Value upload_indices(Backend& backend, const std::vector<std::int64_t>& indices) {
   return backend.upload(HostTensor::of({static_cast<std::int64_t>(indices.size())}, indices));
 }
@@ -29,6 +43,7 @@ Value upload_indices(Backend& backend, const std::vector<std::int64_t>& indices)
 /// What the rows of the batch look at; only the encoder's pass may have a history.
 Condition condition_of(TorchBackend& b, const LadicModel& model, const LadicBatch& batch) {
   const LadicDenoiser& denoiser = model.denoiser();
+  if (batch.patches.numel() > 0) return denoiser.condition({b.upload(batch.patches), b.upload(batch.pooled)});
   if (batch.pixels.numel() == 0) {
     const std::int64_t count = batch.time.numel() / batch.captions_per_photo;
     const std::int64_t width = denoiser.config().encoder_width;
@@ -74,7 +89,8 @@ Value first_estimate(TorchBackend& b, const LadicModel& model, const LadicBatch&
 StepLosses ladic_losses(TorchBackend& b, const LadicModel& model, const LadicBatch& batch) {
   Value x0;
   {
-    const torch::NoGradGuard frozen;
+    std::optional<torch::NoGradGuard> frozen;
+    if (!batch.train_text) frozen.emplace();
     x0 = model.text().encode(batch.captions);
   }
   const Value x_t = model.noised(x0, b.upload(batch.noise), batch.time);
@@ -84,18 +100,26 @@ StepLosses ladic_losses(TorchBackend& b, const LadicModel& model, const LadicBat
   const Value predicted =
       model.denoiser()(x_t, self_condition, t, std::array{ConditionedRows{batch.time.numel(), &condition}});
   const LadicModel::Losses losses = model.losses(predicted, x0, batch.captions.ids);
-  return {TorchBackend::tensor(losses.total),
-          {{"latent_loss", TorchBackend::tensor(losses.latent).detach()},
-           {"caption_loss", TorchBackend::tensor(losses.caption).detach()}}};
+  StepLosses result{TorchBackend::tensor(losses.total),
+                    {{"latent_loss", TorchBackend::tensor(losses.latent).detach()},
+                     {"caption_loss", TorchBackend::tensor(losses.caption).detach()}}};
+  if (batch.train_text) {
+    const torch::Tensor rounding = TorchBackend::tensor(model.caption_loss(x0, batch.captions.ids));
+    result.total = result.total + rounding;
+    result.parts.emplace_back("rounding_loss", rounding.detach());
+  }
+  return result;
 }
 
 LadicObjective::LadicObjective(TorchBackend& backend, const LadicModel& model, const Preprocessor& preprocessor,
                                const PhotoStore* photos, std::vector<CaptionedPhoto> items,
-                               const EncodedCaptions& captions, const LadicTrainingOptions& options)
+                               const EncodedCaptions& captions, const LadicTrainingOptions& options,
+                               const PhotoFeatures* features)
     : backend_(&backend),
       model_(&model),
       preprocessor_(preprocessor),
       photos_(photos),
+      features_(features),
       items_(std::move(items)),
       captions_(&captions),
       options_(options) {
@@ -105,17 +129,40 @@ LadicObjective::LadicObjective(TorchBackend& backend, const LadicModel& model, c
       fail(ErrorCode::invalid_input, "photo {} of the training set has no caption", item.photo);
 }
 
+void LadicObjective::write_photo(LadicBatch& batch, std::size_t i, const Sample& sample) const {
+  const bool dropped =
+      random_stream(options_.seed, RandomPurpose::image_drop, sample.draw).uniform() < options_.image_drop;
+  const std::int64_t photo = items_[static_cast<std::size_t>(sample.item)].photo;
+  if (features_) {
+    const std::int64_t row = dropped ? features_->nothing() : photo;
+    copy_row(features_->patches, row, batch.patches, static_cast<std::int64_t>(i));
+    copy_row(features_->pooled, row, batch.pooled, static_cast<std::int64_t>(i));
+  } else if (photos_ && !dropped) {
+    const std::int64_t side = preprocessor_.size;
+    const auto size = static_cast<std::size_t>(3 * side * side);
+    RandomStream random = random_stream(options_.seed, RandomPurpose::augmentation, sample.draw);
+    const Image crop = augment(photos_->photo(photo), static_cast<int>(side), options_.augment,
+                               [&random] { return random.uniform(); });
+    preprocessor_.write_pixels(crop, batch.pixels.mutable_values<float>().subspan(i * size, size));
+  }
+}
+
 std::unique_ptr<Batch> LadicObjective::prepare(std::span<const Sample> samples) const {
   const auto photos = static_cast<std::int64_t>(samples.size());
   const std::int64_t rows = photos * options_.captions_per_photo;
   const std::int64_t length = captions_->length(), width = model_->text().width();
   const std::int64_t side = preprocessor_.size;
   const auto row_size = static_cast<std::size_t>(length * width);
-  const auto image_size = static_cast<std::size_t>(3 * side * side);
 
   auto batch = std::make_unique<LadicBatch>();
   batch->captions_per_photo = options_.captions_per_photo;
-  if (photos_) batch->pixels = HostTensor(DType::f32, {photos, 3, side, side});
+  if (features_) {
+    batch->patches = HostTensor(DType::f32, with_rows(features_->patches.shape(), photos));
+    batch->pooled = HostTensor(DType::f32, with_rows(features_->pooled.shape(), photos));
+  } else if (photos_) {
+    batch->pixels = HostTensor(DType::f32, {photos, 3, side, side});
+  }
+  batch->train_text = options_.train_text;
   batch->noise = HostTensor(DType::f32, {rows, length, width});
   batch->time = HostTensor(DType::i64, {rows});
   batch->train_image_encoder =
@@ -125,13 +172,7 @@ std::unique_ptr<Batch> LadicObjective::prepare(std::span<const Sample> samples) 
   for (std::size_t i = 0; i < samples.size(); ++i) {
     const Sample& sample = samples[i];
     const CaptionedPhoto& item = items_[static_cast<std::size_t>(sample.item)];
-    if (photos_ &&
-        random_stream(options_.seed, RandomPurpose::image_drop, sample.draw).uniform() >= options_.image_drop) {
-      RandomStream random = random_stream(options_.seed, RandomPurpose::augmentation, sample.draw);
-      const Image crop = augment(photos_->photo(item.photo), static_cast<int>(side), options_.augment,
-                                 [&random] { return random.uniform(); });
-      preprocessor_.write_pixels(crop, batch->pixels.mutable_values<float>().subspan(i * image_size, image_size));
-    }
+    write_photo(*batch, i, sample);
     const bool self_condition =
         random_stream(options_.seed, RandomPurpose::self_condition, sample.draw).uniform() < options_.self_condition;
     (self_condition ? batch->self_conditioned : batch->others).push_back(static_cast<std::int64_t>(i));

@@ -8,6 +8,7 @@
 #include "capdiff/image/preprocess.h"
 #include "capdiff/training/caption_tokens.h"
 #include "capdiff/training/objective.h"
+#include "capdiff/training/photo_features.h"
 
 namespace capdiff {
 
@@ -22,6 +23,9 @@ struct LadicTrainingOptions {
   double image_drop = 0.1;              ///< share of photos replaced by nothing, for guidance
   double self_condition = 0.5;          ///< share of photos whose captions see a first estimate
   bool train_image_encoder = false;
+  /// Learn the latent space of text from nothing along with the diffuser, as Diffusion-LM does: x0 has a history, and a
+  /// rounding loss, the caption loss of x0 itself, keeps words apart.
+  bool train_text = false;
   /// Samples of the run during which the image encoder stays as it is even so: until the diffuser has learnt something,
   /// its gradients would only spoil what the encoder knows.
   std::uint64_t frozen_image_encoder_samples = 0;
@@ -32,6 +36,7 @@ struct LadicTrainingOptions {
 /// What one step of training works on: P photos with C captions each, photo-major.
 struct LadicBatch final : Batch {
   HostTensor pixels;                           ///< [P, 3, S, S], zero where the photo is dropped; empty without photos
+  HostTensor patches, pooled;                  ///< instead of pixels, where the encoder's output is known
   std::int64_t captions_per_photo = 1;         ///< C
   TokenBatch captions;                         ///< [P · C, L]
   HostTensor noise;                            ///< ε [P · C, L, D]
@@ -39,6 +44,7 @@ struct LadicBatch final : Batch {
   std::vector<std::int64_t> self_conditioned;  ///< photos whose captions see a first estimate
   std::vector<std::int64_t> others;
   bool train_image_encoder = false;
+  bool train_text = false;
 };
 
 /// The losses of a batch, with the history of everything that learns.
@@ -51,10 +57,11 @@ StepLosses ladic_losses(TorchBackend& backend, const LadicModel& model, const La
 /// tells as little as the picture that guidance calls nothing.
 class LadicObjective final : public Objective {
  public:
-  /// `photos` may be null: then the photos that `items` name do not matter.
+  /// `photos` may be null: then the photos that `items` name do not matter. With `features` they are not looked at:
+  /// they are known as a frozen encoder sees them, without augmentation.
   LadicObjective(TorchBackend& backend, const LadicModel& model, const Preprocessor& preprocessor,
                  const PhotoStore* photos, std::vector<CaptionedPhoto> items, const EncodedCaptions& captions,
-                 const LadicTrainingOptions& options);
+                 const LadicTrainingOptions& options, const PhotoFeatures* features = nullptr);
 
   std::int64_t size() const override { return static_cast<std::int64_t>(items_.size()); }
   std::unique_ptr<Batch> prepare(std::span<const Sample> samples) const override;
@@ -63,10 +70,14 @@ class LadicObjective final : public Objective {
   }
 
  private:
+  /// What photo number `i` of a batch looks like, or nothing where it is dropped.
+  void write_photo(LadicBatch& batch, std::size_t i, const Sample& sample) const;
+
   TorchBackend* backend_;
   const LadicModel* model_;
   Preprocessor preprocessor_;
   const PhotoStore* photos_;
+  const PhotoFeatures* features_;
   std::vector<CaptionedPhoto> items_;
   const EncodedCaptions* captions_;
   LadicTrainingOptions options_;

@@ -18,8 +18,10 @@ constexpr std::size_t kMaxRecipeBytes = std::size_t{1} << 20;
 constexpr std::size_t kMaxSplits = 16;
 constexpr int kMaxDepth = 32;
 constexpr std::array kDataPaths{"dataset", "images", "unlabelled", "captions", "teacher"};
-constexpr std::array kTables{"data",           "model",      "scheduler",      "generation",    "vocabulary",
-                             "language_model", "statistics", "text_diffusion", "image_encoder", "ladic"};
+constexpr int kMaxBases = 8;
+constexpr std::array kTables{"data",           "from",          "model",          "scheduler",
+                             "generation",     "vocabulary",    "language_model", "statistics",
+                             "text_diffusion", "image_encoder", "ladic"};
 
 toml::table parse_toml(std::string_view text, const std::string& source) {
   try {
@@ -47,6 +49,31 @@ nlohmann::json to_json(const toml::node& node, const std::string& source, int de
   if (const auto* value = node.as_floating_point()) return value->get();
   if (const auto* value = node.as_boolean()) return value->get();
   fail(ErrorCode::usage, "{}:{}: dates and times mean nothing in a recipe", source, node.source().begin.line);
+}
+
+/// Puts what `base` has and `table` lacks into `table`, tables within tables likewise.
+void inherit(toml::table& table, const toml::table& base) {
+  for (const auto& [key, value] : base) {
+    toml::node* own = table.get(key.str());
+    if (own == nullptr)
+      value.visit([&](const auto& known) { table.insert(key.str(), known); });
+    else if (own->is_table() && value.is_table())
+      inherit(*own->as_table(), *value.as_table());
+  }
+}
+
+/// The document with all that its `base`, a path relative to it, and the base of that say beyond it.
+toml::table read_document(const std::filesystem::path& path, int depth = 0) {
+  if (depth > kMaxBases)
+    fail(ErrorCode::usage, "{}: more than {} recipes, each the base of another", path.string(), kMaxBases);
+  toml::table document = parse_toml(read_text(path, kMaxRecipeBytes), path.string());
+  const toml::node* base = document.get("base");
+  if (base == nullptr) return document;
+  if (!base->is_string()) fail(ErrorCode::usage, "{}: base: expected the path of another recipe", path.string());
+  const std::filesystem::path base_path = path.parent_path() / base->as_string()->get();
+  document.erase("base");
+  inherit(document, read_document(base_path, depth + 1));
+  return document;
 }
 
 /// A value given on the command line: TOML where it is, otherwise a string, which then needs no quotes.
@@ -84,6 +111,8 @@ void apply_override(toml::table& document, const std::string& text) {
 /// Spells out the settings of the run that the recipe leaves to their defaults.
 void add_defaults(toml::table& document, const std::filesystem::path& path) {
   document.insert("name", path.stem().string());
+  if (const auto dataset = document["data"].value<std::string>())
+    document.insert_or_assign("data", toml::table{{"dataset", std::filesystem::absolute(*dataset).string()}});
   document.insert("seed", 0);
   if (const auto name = document["name"].value<std::string>()) document.insert("output", "runs/" + *name);
   document.insert("compute", "f32");
@@ -115,7 +144,7 @@ std::filesystem::path DataOptions::path(std::string_view key) const {
 }
 
 Recipe Recipe::load(const std::filesystem::path& path, std::span<const std::string> overrides) {
-  toml::table document = parse_toml(read_text(path, kMaxRecipeBytes), path.string());
+  toml::table document = read_document(path);
   for (const std::string& text : overrides) apply_override(document, text);
   add_defaults(document, path);
   Recipe recipe(to_json(document, path.string()), path);

@@ -41,6 +41,9 @@ class DataOptions {
 /// [model], [scheduler] and [generation] describe the captioner, and each stage of training has a table of its own.
 /// Types are checked and unknown keys rejected, those of nested tables by whoever reads them. Errors are `Error(usage)`
 /// and name file and key.
+///
+/// `base = "other.toml"`, relative to the recipe, takes over whatever that recipe says and this one does not.
+/// `data = "…"` is short for the `dataset` of [data].
 class Recipe {
  public:
   /// Each override reads "key.path=value"; the value is TOML, and a plain string where it is not.

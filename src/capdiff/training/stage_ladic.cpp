@@ -1,5 +1,8 @@
 #include <spdlog/spdlog.h>
 
+#include <array>
+#include <optional>
+
 #include "capdiff/base/error.h"
 #include "capdiff/data/photo_store.h"
 #include "capdiff/formats/dataset.h"
@@ -28,12 +31,16 @@ std::vector<CaptionedPhoto> captioned_photos(const CaptionDataset& dataset, cons
   return items;
 }
 
-/// The weights that earlier stages have left, and the seed for all others.
-ParameterStore trained_parameters(const RunContext& run, std::initializer_list<const char*> files) {
-  ParameterStore parameters;
-  for (const char* file : files) parameters.add(SafetensorsFile::open(run.file(file)));
-  parameters.add(SafetensorsFile::open(run.file("statistics.safetensors")), "statistics.");
-  parameters.initialise_missing(run.seed());
+/// Whether a parameter makes the latents of words. The scale of the embeddings is left as it is: the latent loss alone
+/// would shrink them to nothing.
+bool spans_latent_space(std::string_view name) {
+  return name.starts_with("space_encoder.") && !name.starts_with("space_encoder.embeddings.LayerNorm.");
+}
+
+/// `starting_parameters` with the statistics of the latent space.
+ParameterStore trained_parameters(const RunContext& run, const LadicConfig& config, std::span<const StageOutput> made) {
+  ParameterStore parameters = starting_parameters(run, config, made);
+  parameters.add(SafetensorsFile::open(input_file(run, "statistics.safetensors")), "statistics.");
   return parameters;
 }
 
@@ -54,7 +61,7 @@ void run_text_diffusion_stage(RunContext& run) {
   for (std::int64_t i = 0; i < captions.size(); ++i) items.push_back({-1, {i}});
   spdlog::info("text diffusion: {} captions", captions.size());
 
-  const ParameterStore parameters = trained_parameters(run, {"text.safetensors"});
+  const ParameterStore parameters = trained_parameters(run, config, std::array{kTextOutput});
   const auto backend = run.make_backend();
   backend->set_trainable(learns);
   const LadicModel model(*backend, parameters, config, special_ids(tokenizer.vocabulary()), /*with_text_encoder=*/true);
@@ -76,6 +83,10 @@ void run_ladic_stage(RunContext& run) {
   options.train_image_encoder = table.get_bool("train_image_encoder", options.train_image_encoder);
   options.frozen_image_encoder_samples =
       static_cast<std::uint64_t>(optimisation.batch * table.get_int("frozen_image_encoder_steps", 0, 1'000'000'000, 0));
+  options.train_text = table.get_bool("train_text", options.train_text);
+  const bool cache_photos = table.get_bool("cache_photos", false);
+  if (cache_photos && options.train_image_encoder)
+    fail(ErrorCode::usage, "{}: ladic.cache_photos needs an image encoder that does not learn", table.source());
   const double encoder_rate = table.get_number("image_encoder_rate", 0.0, 1.0, 1.0);
   options.seed = run.seed();
   table.reject_unknown_keys();
@@ -91,14 +102,18 @@ void run_ladic_stage(RunContext& run) {
   std::vector<CaptionedPhoto> items = captioned_photos(dataset, photos, captions);
   spdlog::info("ladic: {} photos, {} captions", items.size(), captions.size());
 
-  ParameterStore parameters = trained_parameters(run, {"text.safetensors", "image_encoder.safetensors"});
-  if (run.recipe().has("text_diffusion")) parameters.add(SafetensorsFile::open(run.file("diffuser.safetensors")));
+  const ParameterStore parameters =
+      trained_parameters(run, config, std::array{kTextOutput, kImageEncoderOutput, kDiffuserOutput});
   const auto backend = run.make_backend();
   backend->set_trainable([&options](const std::string& name) {
-    return learns(name) || (options.train_image_encoder && name.starts_with("visual_encoder."));
+    return learns(name) || (options.train_image_encoder && name.starts_with("visual_encoder.")) ||
+           (options.train_text && spans_latent_space(name));
   });
   const LadicModel model(*backend, parameters, config, special_ids(tokenizer.vocabulary()), /*with_text_encoder=*/true);
-  LadicObjective objective(*backend, model, preprocessor, &photos, std::move(items), captions, options);
+  std::optional<PhotoFeatures> features;
+  if (cache_photos) features = photo_features(*backend, model.image_encoder(), preprocessor, photos);
+  LadicObjective objective(*backend, model, preprocessor, &photos, std::move(items), captions, options,
+                           features ? &*features : nullptr);
   const std::filesystem::path folder = run.output("model");
   TrainerContext context = run.trainer();
   context.rate = [encoder_rate](const std::string& name) {

@@ -1,5 +1,7 @@
 #include <spdlog/spdlog.h>
 
+#include <array>
+
 #include "capdiff/captioners/ladic_config.h"
 #include "capdiff/text/clean_caption.h"
 #include "capdiff/text/vocabulary_trainer.h"
@@ -36,8 +38,7 @@ void run_language_model_stage(RunContext& run) {
 
   const auto backend = run.make_backend();
   backend->set_trainable([](const std::string&) { return true; });
-  ParameterStore parameters;
-  parameters.initialise_missing(run.seed());
+  const ParameterStore parameters = starting_parameters(run, config, {});
   LanguageModelObjective objective(*backend, parameters, config.text, captions, tokenizer.vocabulary(),
                                    mask_probability, run.seed());
   train(objective, *backend, optimisation, run.trainer());
@@ -47,15 +48,21 @@ void run_language_model_stage(RunContext& run) {
 void run_statistics_stage(RunContext& run) {
   const JsonReader table = run.table();
   const std::int64_t count = table.get_int("captions", 1, 1 << 30, 20'000);
+  const bool normalise = table.get_bool("normalise", true);
   table.reject_unknown_keys();
   const LadicConfig config = recipe_model(run);
+  if (!normalise) {
+    const std::int64_t width = config.text.bert.hidden;
+    write_safetensors(run.output("statistics.safetensors"),
+                      {{"mean", constant(width, 0.0f)}, {"std", constant(width, 1.0f)}});
+    return;
+  }
   const WordPieceTokenizer tokenizer(recipe_vocabulary(run, config));
   const EncodedCaptions captions = encode_training_captions(run.data(), tokenizer, config);
 
   const torch::NoGradGuard frozen;
   const auto backend = run.make_backend();
-  ParameterStore parameters;
-  parameters.add(SafetensorsFile::open(run.file("text.safetensors")));
+  ParameterStore parameters = starting_parameters(run, config, std::array{kTextOutput});
   parameters.add("statistics.mean", HostTensor(DType::f32, {config.text.bert.hidden}));
   parameters.add("statistics.std", constant(config.text.bert.hidden, 1.0f));
   const SplitBert text(*backend, Scope(parameters), Scope(parameters) / "statistics", config.text,

@@ -10,6 +10,7 @@
 
 #include "capdiff/training/recipe.h"
 #include "capdiff/training/run_folder.h"
+#include "capdiff/training/starting_point.h"
 #include "capdiff/training/trainer.h"
 
 namespace capdiff {
@@ -29,6 +30,8 @@ class RunContext {
 
   /// A file of the run folder, such as the output of an earlier stage.
   std::filesystem::path file(std::string_view name) const { return folder_.file(name); }
+  /// What the recipe's table [from] says to start from.
+  StartingPoint from() const { return StartingPoint::of(recipe_); }
   /// The same for a file or folder that this stage writes. The stage counts as done once it has returned and all its
   /// outputs exist.
   std::filesystem::path output(const std::string& name);

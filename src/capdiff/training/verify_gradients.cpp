@@ -90,10 +90,10 @@ void check_decay(GoldenCheck& check, const HostTensor& before, const HostTensor&
 /// "adamw.3.lm_head.predictions.bias": how many updates, of which parameter.
 struct UpdatedName {
   explicit UpdatedName(const std::string& name) {
-    constexpr std::size_t kPrefix = std::string_view("adamw.").size();
-    const std::size_t dot = name.find('.', kPrefix);
-    if (dot == std::string::npos || name.find_first_not_of("0123456789", kPrefix) != dot || dot - kPrefix > 6) return;
-    updates = std::stoll(name.substr(kPrefix, dot - kPrefix));
+    constexpr std::size_t kAdamPrefix = std::string_view("adamw.").size();
+    const std::size_t dot = name.find('.', kAdamPrefix);
+    if (dot == std::string::npos || name.find_first_not_of("0123456789", kAdamPrefix) != dot || dot - kAdamPrefix > 6) return;
+    updates = std::stoll(name.substr(kAdamPrefix, dot - kAdamPrefix));
     parameter = name.substr(dot + 1);
   }
   std::int64_t updates = -1;
