@@ -18,8 +18,9 @@ constexpr std::size_t kMaxRecipeBytes = std::size_t{1} << 20;
 constexpr std::size_t kMaxSplits = 16;
 constexpr int kMaxDepth = 32;
 constexpr std::array kDataPaths{"dataset", "images", "unlabelled", "captions", "teacher"};
-constexpr std::array kTables{"data",           "model",      "scheduler",      "generation",    "vocabulary",
-                             "language_model", "statistics", "text_diffusion", "image_encoder", "ladic"};
+constexpr std::array kTables{"data",          "model",          "scheduler",  "generation",
+                             "vocabulary",    "language_model", "statistics", "text_diffusion",
+                             "image_encoder", "ladic",          "validation"};
 
 toml::table parse_toml(std::string_view text, const std::string& source) {
   try {
@@ -102,6 +103,7 @@ DataOptions::DataOptions(const JsonReader& table) : source_(table.source()), roo
     if (table.has(key)) paths_[key] = table.get_string(key);
   }
   if (table.has("splits")) splits_ = table.get_strings("splits", kMaxSplits);
+  validation_share_ = table.get_number("validation_share", 0.0, 1.0, 0.0);
   table.reject_unknown_keys();
 }
 

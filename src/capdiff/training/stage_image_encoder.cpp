@@ -4,11 +4,11 @@
 
 #include "capdiff/base/error.h"
 #include "capdiff/data/photo_store.h"
-#include "capdiff/formats/dataset.h"
 #include "capdiff/training/augment_options.h"
 #include "capdiff/training/distillation.h"
 #include "capdiff/training/model_export.h"
 #include "capdiff/training/stages.h"
+#include "capdiff/training/training_captions.h"
 
 namespace capdiff {
 namespace {
@@ -16,16 +16,15 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Photos of the training splits, then those without captions, by name.
-std::vector<fs::path> training_photos(const DataOptions& data) {
-  std::vector<fs::path> paths;
-  for (const CaptionedImage& image : read_dataset(data.path("dataset"), data.splits()).images)
-    paths.push_back(data.path("images") / image.path);
-  if (!data.has("unlabelled")) return paths;
-  const std::size_t labelled = paths.size();
+std::vector<PhotoSource> training_photos(const DataOptions& data) {
+  std::vector<PhotoSource> photos = recipe_photos(data, recipe_dataset(data, data.splits()));
+  if (!data.has("unlabelled")) return photos;
+  std::vector<fs::path> unlabelled;
   for (const fs::directory_entry& entry : fs::directory_iterator(data.path("unlabelled")))
-    if (entry.is_regular_file()) paths.push_back(entry.path());
-  std::sort(paths.begin() + static_cast<std::ptrdiff_t>(labelled), paths.end());
-  return paths;
+    if (entry.is_regular_file()) unlabelled.push_back(entry.path());
+  std::ranges::sort(unlabelled);
+  photos.insert(photos.end(), unlabelled.begin(), unlabelled.end());
+  return photos;
 }
 
 /// The graph of the teacher: the only JSON file of its folder.
@@ -75,10 +74,11 @@ void run_image_encoder_stage(RunContext& run) {
                                   options);
   TrainerContext context = run.trainer();
   context.validate_every = optimisation.checkpoint_every;
-  context.validate = [&](std::int64_t step) {
-    if (!kept_aside.empty())
-      spdlog::info("image encoder, step {}: {:.3f} of the held-out variance unexplained", step,
-                   objective.unexplained_variance(kept_aside));
+  context.validate = [&](std::int64_t step) -> std::map<std::string, double> {
+    if (kept_aside.empty()) return {};
+    const double unexplained = objective.unexplained_variance(kept_aside);
+    spdlog::info("image encoder, step {}: {:.3f} of the held-out variance unexplained", step, unexplained);
+    return {{"unexplained_variance", unexplained}};
   };
   train(objective, *backend, optimisation, context);
 
