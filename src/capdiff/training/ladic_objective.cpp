@@ -99,7 +99,7 @@ LadicObjective::LadicObjective(TorchBackend& backend, const LadicModel& model, c
       items_(std::move(items)),
       captions_(&captions),
       options_(options) {
-  check(options.augment);
+  if (options.augment) check(*options.augment);
   for (const CaptionedPhoto& item : items_)
     if (item.captions.empty())
       fail(ErrorCode::invalid_input, "photo {} of the training set has no caption", item.photo);
@@ -127,10 +127,12 @@ std::unique_ptr<Batch> LadicObjective::prepare(std::span<const Sample> samples) 
     const CaptionedPhoto& item = items_[static_cast<std::size_t>(sample.item)];
     if (photos_ &&
         random_stream(options_.seed, RandomPurpose::image_drop, sample.draw).uniform() >= options_.image_drop) {
+      const std::span<float> pixels = batch->pixels.mutable_values<float>().subspan(i * image_size, image_size);
+      const Image& photo = photos_->photo(item.photo);
       RandomStream random = random_stream(options_.seed, RandomPurpose::augmentation, sample.draw);
-      const Image crop = augment(photos_->photo(item.photo), static_cast<int>(side), options_.augment,
-                                 [&random] { return random.uniform(); });
-      preprocessor_.write_pixels(crop, batch->pixels.mutable_values<float>().subspan(i * image_size, image_size));
+      const Uniform uniform = [&random] { return random.uniform(); };
+      preprocessor_.write_pixels(
+          options_.augment ? augment(photo, static_cast<int>(side), *options_.augment, uniform) : photo, pixels);
     }
     const bool self_condition =
         random_stream(options_.seed, RandomPurpose::self_condition, sample.draw).uniform() < options_.self_condition;

@@ -1,10 +1,14 @@
 #include <spdlog/spdlog.h>
 
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+
 #include "capdiff/base/error.h"
 #include "capdiff/data/photo_store.h"
-#include "capdiff/formats/dataset.h"
 #include "capdiff/training/augment_options.h"
 #include "capdiff/training/ladic_objective.h"
+#include "capdiff/training/ladic_validation.h"
 #include "capdiff/training/model_export.h"
 #include "capdiff/training/stages.h"
 #include "capdiff/training/training_captions.h"
@@ -36,6 +40,48 @@ ParameterStore trained_parameters(const RunContext& run, std::initializer_list<c
   parameters.initialise_missing(run.seed());
   return parameters;
 }
+
+/// Exports the models of a run. Without validation model/ is the newest. With it, model/ is the one with the best
+/// CIDEr-D so far, and model-last/ the newest.
+class ModelKeeper {
+ public:
+  ModelKeeper(RunContext& run, const LadicConfig& config, const TorchBackend& backend)
+      : run_(run), config_(config), backend_(backend), best_(run.output("model")), last_(run.file("model-last")) {
+    // What a run that began anew finds there is another run's.
+    if (!std::filesystem::exists(run.trainer().checkpoints)) {
+      std::filesystem::remove(best_ / "validation.json");
+      std::filesystem::remove(last_ / "validation.json");
+    }
+  }
+
+  /// Exports the present weights, and returns their scores.
+  std::map<std::string, double> keep(std::int64_t step, LadicValidation* validation) {
+    const ModelParts parts{run_.recipe(), run_.folder(), config_, backend_.state()};
+    last_step_ = step;
+    if (!validation) {
+      export_model(best_, parts);
+      return {};
+    }
+    export_model(last_, parts);
+    const std::map<std::string, double> scores = validation->score(step, last_);
+    nlohmann::json record(scores);
+    record["step"] = step;
+    export_model(last_, parts, record);
+    const nlohmann::json best = validation_of(best_);
+    if (best.is_null() || scores.at("CIDEr-D") > best.value("CIDEr-D", 0.0)) export_model(best_, parts, record);
+    return scores;
+  }
+
+  /// The step of the last model that this process exported, or −1.
+  std::int64_t last_step() const { return last_step_; }
+
+ private:
+  RunContext& run_;
+  const LadicConfig& config_;
+  const TorchBackend& backend_;
+  std::filesystem::path best_, last_;
+  std::int64_t last_step_ = -1;
+};
 
 }  // namespace
 
@@ -82,11 +128,9 @@ void run_ladic_stage(RunContext& run) {
 
   const LadicConfig config = recipe_model(run);
   const WordPieceTokenizer tokenizer(recipe_vocabulary(run, config));
-  const CaptionDataset dataset = read_dataset(run.data().path("dataset"), run.data().splits());
-  std::vector<std::filesystem::path> paths;
-  for (const CaptionedImage& image : dataset.images) paths.push_back(run.data().path("images") / image.path);
+  const CaptionDataset dataset = recipe_dataset(run.data(), run.data().splits());
   const Preprocessor preprocessor = recipe_preprocessor(config);
-  const PhotoStore photos(paths, 2 * preprocessor.size, at::get_num_threads());
+  const PhotoStore photos(recipe_photos(run.data(), dataset), 2 * preprocessor.size, at::get_num_threads());
   EncodedCaptions captions(tokenizer, config.length, config.max_words);
   std::vector<CaptionedPhoto> items = captioned_photos(dataset, photos, captions);
   spdlog::info("ladic: {} photos, {} captions", items.size(), captions.size());
@@ -99,15 +143,21 @@ void run_ladic_stage(RunContext& run) {
   });
   const LadicModel model(*backend, parameters, config, special_ids(tokenizer.vocabulary()), /*with_text_encoder=*/true);
   LadicObjective objective(*backend, model, preprocessor, &photos, std::move(items), captions, options);
-  const std::filesystem::path folder = run.output("model");
   TrainerContext context = run.trainer();
   context.rate = [encoder_rate](const std::string& name) {
     return name.starts_with("visual_encoder.") ? encoder_rate : 1.0;
   };
+  ModelKeeper keeper(run, config, *backend);
+  std::optional<LadicValidation> validation;
   context.validate_every = optimisation.checkpoint_every;
-  context.validate = [&](std::int64_t) { export_model(folder, run, config, backend->state()); };
-  train(objective, *backend, optimisation, context);
-  export_model(folder, run, config, backend->state());
+  if (run.recipe().has("validation")) {
+    const ValidationOptions wanted = read_validation(run.recipe().table("validation"));
+    validation.emplace(run, wanted, tokenizer, *backend, model);
+    if (wanted.every > 0) context.validate_every = wanted.every;
+  }
+  context.validate = [&](std::int64_t step) { return keeper.keep(step, validation ? &*validation : nullptr); };
+  const TrainingResult result = train(objective, *backend, optimisation, context);
+  if (keeper.last_step() != result.steps) keeper.keep(result.steps, validation ? &*validation : nullptr);
 }
 
 }  // namespace capdiff

@@ -27,6 +27,7 @@ class RunContext {
   /// The stage's own table of the recipe.
   JsonReader table() const { return recipe_.table(stage_); }
 
+  const std::filesystem::path& folder() const { return folder_.path(); }
   /// A file of the run folder, such as the output of an earlier stage.
   std::filesystem::path file(std::string_view name) const { return folder_.file(name); }
   /// The same for a file or folder that this stage writes. The stage counts as done once it has returned and all its
