@@ -12,6 +12,7 @@
 #include "capdiff/base/error.h"
 #include "capdiff/base/logging.h"
 #include "capdiff/training/interruption.h"
+#include "capdiff/training/model_export.h"
 #include "capdiff/training/recipe.h"
 #include "capdiff/training/stages.h"
 #include "capdiff/training/verify_gradients.h"
@@ -29,6 +30,13 @@ struct TrainArguments {
   std::optional<int> threads;
   bool resume = true;
   bool dump_config = false;
+};
+
+struct ExportArguments {
+  std::string run;
+  std::string output;
+  std::optional<std::int64_t> step;
+  bool averaged = true;
 };
 
 struct VerifyArguments {
@@ -69,6 +77,17 @@ void run_train(TrainArguments arguments) {
     return;
   }
   capdiff::run_recipe(recipe, {.resume = arguments.resume, .only = arguments.stages});
+}
+
+CLI::App* add_export(CLI::App& app, ExportArguments& arguments) {
+  CLI::App* command = app.add_subcommand("export", "Make a model folder of a checkpoint");
+  command->add_option("RUN", arguments.run, "A run folder, or one of its checkpoints/ladic/step-N")->required();
+  command->add_option("-o,--output", arguments.output, "Where to write the model")->type_name("DIR")->required();
+  command->add_option("--step", arguments.step, "The checkpoint of this step (default: the newest whole one)")
+      ->type_name("N");
+  command->add_flag("--ema,!--no-ema", arguments.averaged,
+                    "The moving average of the weights where one was kept (default), or the weights themselves");
+  return command;
 }
 
 CLI::App* add_verify(CLI::App& app, VerifyArguments& arguments) {
@@ -115,6 +134,8 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   TrainArguments arguments;
   const CLI::App* train = add_train(app, arguments);
+  ExportArguments exported;
+  const CLI::App* export_command = add_export(app, exported);
   VerifyArguments verified;
   const CLI::App* verify = add_verify(app, verified);
   try {
@@ -125,6 +146,8 @@ int main(int argc, char** argv) {
   try {
     capdiff::set_up_logging();
     if (train->parsed()) run_train(arguments);
+    if (export_command->parsed())
+      capdiff::export_checkpoint(exported.run, exported.output, {exported.step, exported.averaged});
     return verify->parsed() ? run_verify(verified) : 0;
   } catch (const capdiff::Interrupted& interrupted) {
     return report(interrupted.what(), 128 + interrupted.signal());

@@ -30,7 +30,7 @@ void add_convert(CLI::App& app, Action& action);
 void add_score(CLI::App& app, Action& action);
 void add_tokenize(CLI::App& app, Action& action);
 void add_verify(CLI::App& app, Action& action);
-/// `train` belongs to capdiff-train, which is executed in place of this program.
+/// `train` and `export` belong to capdiff-train, which is executed in place of this program.
 void add_train(CLI::App& app, Action& action, int argc, char** argv);
 
 }  // namespace capdiff::app

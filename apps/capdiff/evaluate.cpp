@@ -1,15 +1,16 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <filesystem>
 
 #include "apps/capdiff/command.h"
 #include "apps/capdiff/model_options.h"
 #include "apps/capdiff/score_options.h"
 #include "capdiff/base/error.h"
 #include "capdiff/base/progress.h"
+#include "capdiff/data/photo_source.h"
 #include "capdiff/formats/coco.h"
 #include "capdiff/formats/dataset.h"
-#include "capdiff/image/decode.h"
 
 namespace capdiff::app {
 namespace {
@@ -19,6 +20,7 @@ struct EvaluateOptions {
   std::string dataset;
   std::string images;
   std::string split = "test";
+  double validation_share = 0;
   std::string output;
   std::int64_t limit = 0;
   ScoreOptions scores;
@@ -26,14 +28,17 @@ struct EvaluateOptions {
 
 int evaluate(const EvaluateOptions& options) {
   if (options.dataset.empty()) fail(ErrorCode::usage, "evaluate needs --dataset FILE");
-  if (options.images.empty()) fail(ErrorCode::usage, "evaluate needs --images DIR");
   const auto start = std::chrono::steady_clock::now();
   ScoreOptions scores = options.scores;
-  scores.images = options.images;
+  const bool in_folder = options.images.empty() && std::filesystem::is_directory(options.dataset);
+  scores.images = in_folder ? options.dataset : options.images;
   const Scoring scoring(scores);
-  CaptionDataset dataset = read_dataset(options.dataset, {options.split});
+  CaptionDataset dataset = read_dataset(options.dataset, {options.split}, options.validation_share);
+  if (options.images.empty() && dataset.folder.empty()) fail(ErrorCode::usage, "evaluate needs --images DIR");
   if (options.limit > 0 && dataset.images.size() > static_cast<std::size_t>(options.limit))
     dataset.images.resize(static_cast<std::size_t>(options.limit));
+  const std::vector<PhotoSource> photos =
+      photo_sources(dataset, options.images.empty() ? dataset.folder : std::filesystem::path(options.images));
   LoadedModel model = load_model(options.model);
 
   std::vector<CocoResult> results;
@@ -45,8 +50,7 @@ int evaluate(const EvaluateOptions& options) {
   for (std::size_t begin = 0; begin < dataset.images.size(); begin += batch) {
     const std::size_t end = std::min(begin + batch, dataset.images.size());
     std::vector<Image> images;
-    for (std::size_t i = begin; i < end; ++i)
-      images.push_back(read_image(std::filesystem::path(options.images) / dataset.images[i].path, as_stored));
+    for (std::size_t i = begin; i < end; ++i) images.push_back(read_photo(photos[i], as_stored));
     const std::vector<Caption> drawn = model.captioner->caption(images, model.generation);
     for (std::size_t i = begin; i < end; ++i) {
       const auto& image = dataset.images[i];
@@ -70,11 +74,18 @@ void add_evaluate(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("evaluate", "Caption a split of a data set and score the captions");
   auto options = std::make_shared<EvaluateOptions>();
   command
-      ->add_option("--dataset", options->dataset,
-                   "Karpathy JSON file, or paragraphs_v1.json of the Stanford paragraphs")
-      ->type_name("FILE");
-  command->add_option("--images", options->images, "Folder of its pictures")->type_name("DIR");
+      ->add_option(
+          "--dataset", options->dataset,
+          "Karpathy's or COCO's JSON file, paragraphs_v1.json of the Stanford paragraphs, a folder of pictures "
+          "with text files, or tar shards")
+      ->type_name("PATH");
+  command->add_option("--images", options->images, "Folder of its pictures, where they are not in the data set itself")
+      ->type_name("DIR");
   command->add_option("--split", options->split, "Which pictures")->capture_default_str();
+  command
+      ->add_option("--validation-share", options->validation_share,
+                   "Share of the pictures that is split val, in data without splits; as data.validation_share")
+      ->check(CLI::Range(0.0, 1.0));
   command->add_option("--limit", options->limit, "Only the first N pictures of the split (0: all)")
       ->capture_default_str();
   command->add_option("-o,--output", options->output, "Write the captions as a COCO result file")->type_name("FILE");

@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 
 #include "capdiff/base/error.h"
+#include "capdiff/formats/image_folder.h"
 #include "capdiff/image/decode.h"
 
 namespace capdiff::app {
@@ -27,13 +27,6 @@ Image read_standard_input() {
     if (bytes.size() > kMaxStandardInput) fail(ErrorCode::unsupported, "standard input is larger than 1 GiB");
   }
   return decode(bytes, "standard input");
-}
-
-bool is_picture_name(const fs::path& path) {
-  std::string extension = path.extension().string();
-  std::ranges::transform(extension, extension.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return extension == ".jpg" || extension == ".jpeg" || extension == ".png";
 }
 
 template <class Iterator>

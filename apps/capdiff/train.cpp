@@ -38,13 +38,19 @@ void execute_train(const std::vector<std::string>& arguments, const std::string&
 }
 
 void add_train(CLI::App& app, Action& action, int argc, char** argv) {
-  CLI::App* command = app.add_subcommand("train", "Train a model from a recipe (runs capdiff-train)");
-  command->set_help_flag();
-  command->allow_extras();
-  command->prefix_command();
-  command->callback([&action, argc, argv] {
-    action = [argc, argv]() -> int { execute_train({argv + 1, argv + argc}, "training"); };
-  });
+  constexpr const char* kForwarded[][3] = {
+      {"train", "Train a model from a recipe (runs capdiff-train)", "training"},
+      {"export", "Make a model folder of a training checkpoint (runs capdiff-train)", "export"},
+  };
+  for (const auto& [name, description, purpose] : kForwarded) {
+    CLI::App* command = app.add_subcommand(name, description);
+    command->set_help_flag();
+    command->allow_extras();
+    command->prefix_command();
+    command->callback([&action, argc, argv, purpose = purpose] {
+      action = [argc, argv, purpose]() -> int { execute_train({argv + 1, argv + argc}, purpose); };
+    });
+  }
 }
 
 }  // namespace capdiff::app

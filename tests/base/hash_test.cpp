@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
 #include <string_view>
 
 namespace capdiff {
@@ -20,6 +21,14 @@ TEST(Hash, Sha256KnownAnswers) {
 TEST(Hash, Xxh3KnownAnswers) {
   EXPECT_EQ(xxh3_64({}), 0x2d06800538d394c2u);
   EXPECT_NE(xxh3_64(bytes("abc")), xxh3_64(bytes("abd")));
+}
+
+// RFC 3720, appendix B.4, and the check value of the catalogue of CRCs.
+TEST(Hash, Crc32cKnownAnswers) {
+  EXPECT_EQ(crc32c({}), 0u);
+  EXPECT_EQ(crc32c(bytes("123456789")), 0xe3069283u);
+  EXPECT_EQ(crc32c(bytes(std::string(32, '\0'))), 0x8a9136aau);
+  EXPECT_EQ(crc32c(bytes(std::string(32, '\xff'))), 0x62a8ab43u);
 }
 
 }  // namespace

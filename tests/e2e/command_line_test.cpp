@@ -10,6 +10,7 @@
 #include "capdiff/base/files.h"
 #include "capdiff/formats/safetensors.h"
 #include "tests/support/command.h"
+#include "tests/support/tar_file.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_model.h"
 
@@ -215,6 +216,24 @@ TEST_F(CommandLine, EvaluatesASplit) {
   EXPECT_EQ(captions.size(), 2u);
   EXPECT_EQ(captions[0].at("image_id"), 3);
   EXPECT_EQ(captions[0].at("caption").get<std::string>() + "\n", caption({(photos_ / "a.png").string()}).output);
+}
+
+TEST_F(CommandLine, EvaluatesAFolderAndTheSameInATarFile) {
+  for (const char* name : {"a.txt", "b.txt"}) std::ofstream(photos_ / name) << "two dogs\na man on the beach\n";
+  const auto shard =
+      folder_.write("val.tar", tar_file({{"a.txt", "two dogs\na man on the beach"},
+                                         {"a.png", read_text_bytes(photos_ / "a.png")},
+                                         {"b.png", read_text_bytes(photos_ / "b.png")},
+                                         {"b.json", R"({"caption": ["two dogs", "a man on the beach"]})"}}));
+  const auto evaluate = [&](const fs::path& dataset, const std::string& split) {
+    const CommandResult result = run_capdiff({"evaluate", "-m", model_.string(), "--dataset", dataset.string(),
+                                              "--split", split, "--metrics", "bleu,cider-d", "--json"});
+    EXPECT_EQ(result.exit_code, 0) << result.errors;
+    return nlohmann::json::parse(result.output);
+  };
+  const nlohmann::json folder = evaluate(photos_, "train"), tar = evaluate(shard, "val");
+  EXPECT_EQ(folder.at("images"), 2);
+  EXPECT_EQ(folder.at("per_image"), tar.at("per_image"));
 }
 
 TEST_F(CommandLine, FillsBlanks) {

@@ -1,7 +1,10 @@
 #include "capdiff/formats/coco.h"
 
+#include <gmock/gmock.h>
+
 #include "capdiff/base/files.h"
 #include "capdiff/formats/caption_results.h"
+#include "capdiff/formats/dataset.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 
@@ -33,6 +36,44 @@ TEST(CocoResults, WriterRefusesBrokenTextAndLeavesNothing) {
   const std::vector<CocoResult> results = {{1, "caf\xe9"}};
   expect_error(ErrorCode::invalid_input, "image 1", [&] { write_coco_results(path, results); });
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
+constexpr const char* kCaptions = R"({"info": {"year": 2014},
+  "images": [{"id": 9, "file_name": "b.jpg", "width": 3}, {"id": 4, "file_name": "a/c.jpg"}, {"id": 5, "file_name": "d.jpg"}],
+  "annotations": [{"image_id": 4, "id": 1, "caption": "A dog."}, {"image_id": 9, "id": 2, "caption": "A cat."},
+                  {"image_id": 4, "id": 3, "caption": "Two dogs."}]})";
+
+TEST(CocoCaptions, ReadsPicturesInTheOrderOfImages) {
+  const TemporaryFolder folder;
+  const CaptionDataset dataset = read_dataset(folder.write("captions_val2014.json", kCaptions));
+  ASSERT_EQ(dataset.images.size(), 2u);
+  EXPECT_EQ(dataset.images[0].id, 9);
+  EXPECT_EQ(dataset.images[0].path, "b.jpg");
+  EXPECT_EQ(dataset.images[0].split, "val");
+  EXPECT_THAT(dataset.images[1].captions, testing::ElementsAre("A dog.", "Two dogs."));
+  expect_error(ErrorCode::invalid_input, "it has \"val\"",
+               [&] { read_dataset(folder.path() / "captions_val2014.json", {"train"}); });
+  EXPECT_EQ(read_dataset(folder.write("captions.json", kCaptions), {"train"}).images.size(), 2u);
+  EXPECT_EQ(read_dataset(folder.path() / "captions.json", {"val"}, 1.0).images.size(), 2u);
+}
+
+TEST(CocoCaptions, NamesWhatIsWrong) {
+  const TemporaryFolder folder;
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({"annotations": []})", "\"images\""},
+      {R"({"annotations": 3, "images": []})", "\"annotations\""},
+      {R"({"images": [{"file_name": "a"}], "annotations": []})", "\"images[0].id\" is missing"},
+      {R"({"images": [{"id": 1}], "annotations": []})", "\"images[0].file_name\" is missing"},
+      {R"({"images": [{"id": 1, "file_name": "../a"}], "annotations": []})", "inside the image folder"},
+      {R"({"images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}], "annotations": []})", "twice"},
+      {R"({"images": [], "annotations": [{"image_id": 1, "caption": "x"}]})", "image 1"},
+      {R"({"images": [], "annotations": [{"image_id": 1}]})", "caption\" is missing"},
+  };
+  for (const auto& [contents, part] : cases) {
+    const auto path = folder.write("captions.json", contents);
+    EXPECT_THAT(expect_error(ErrorCode::invalid_input, part, [&] { read_coco_captions(path); }),
+                testing::StartsWith(path.string()));
+  }
 }
 
 }  // namespace

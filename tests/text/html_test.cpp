@@ -49,5 +49,10 @@ TEST(HtmlEntities, AreThoseOfTheStandard) {
   EXPECT_EQ(std::ranges::count(entities, ' '), 2124);
 }
 
+TEST(Html, EscapesWhatWouldBeMarkup) {
+  EXPECT_EQ(escape_html("a < b & \"c\" > d é"), "a &lt; b &amp; &quot;c&quot; &gt; d é");
+  EXPECT_EQ(unescape_html(escape_html("&amp; <x>")), "&amp; <x>");
+}
+
 }  // namespace
 }  // namespace capdiff

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <set>
+#include <thread>
 
 #include "tests/support/expect_error.h"
 
@@ -17,10 +19,13 @@ struct Samples : Batch {
 /// Hands its samples through, and fails at one of them.
 class Recorder : public Objective {
  public:
-  explicit Recorder(std::int64_t items, std::uint64_t bad_draw = 1'000'000) : items_(items), bad_draw_(bad_draw) {}
+  explicit Recorder(std::int64_t items, std::uint64_t bad_draw = 1'000'000, bool uneven = false)
+      : items_(items), bad_draw_(bad_draw), uneven_(uneven) {}
   std::int64_t size() const override { return items_; }
   std::unique_ptr<Batch> prepare(std::span<const Sample> samples) const override {
     auto batch = std::make_unique<Samples>();
+    // Later batches are ready first.
+    if (uneven_) std::this_thread::sleep_for(std::chrono::microseconds(samples.front().draw % 7 == 0 ? 3000 : 10));
     for (const Sample& sample : samples) {
       if (sample.draw == bad_draw_) fail(ErrorCode::invalid_input, "sample {} is bad", sample.draw);
       batch->samples.push_back(sample);
@@ -32,11 +37,12 @@ class Recorder : public Objective {
  private:
   std::int64_t items_;
   std::uint64_t bad_draw_;
+  bool uneven_;
 };
 
 std::vector<std::int64_t> items_of(const Objective& objective, std::uint64_t first, std::int64_t batch,
-                                   std::int64_t count) {
-  BatchLoader loader(objective, SampleOrder(1, objective.size()), first, batch, count);
+                                   std::int64_t count, int workers = 1) {
+  BatchLoader loader(objective, SampleOrder(1, objective.size()), first, batch, count, workers);
   std::vector<std::int64_t> items;
   std::uint64_t draw = first;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -85,18 +91,29 @@ TEST(BatchLoader, GivesTheSameSamplesInAnyBatchSizeAndFromAnyStart) {
   EXPECT_EQ(items_of(objective, 9, 5, 3), tail);
 }
 
+TEST(BatchLoader, ManyWorkersKeepTheOrder) {
+  const Recorder objective(7, 1'000'000, /*uneven=*/true);
+  const auto alone = items_of(objective, 3, 2, 60);
+  EXPECT_EQ(items_of(objective, 3, 2, 60, 2), alone);
+  EXPECT_EQ(items_of(objective, 3, 2, 60, 8), alone);
+}
+
 TEST(BatchLoader, CarriesErrorsOverInTheirPlace) {
   const Recorder objective(4, 5);
-  BatchLoader loader(objective, SampleOrder(1, 4), 0, 2, 10);
-  loader.next();
-  loader.next();
-  test::expect_error(ErrorCode::invalid_input, "sample 5 is bad", [&] { loader.next(); });
+  for (const int workers : {1, 4}) {
+    BatchLoader loader(objective, SampleOrder(1, 4), 0, 2, 10, workers);
+    loader.next();
+    loader.next();
+    test::expect_error(ErrorCode::invalid_input, "sample 5 is bad", [&] { loader.next(); });
+  }
 }
 
 TEST(BatchLoader, StopsWithBatchesUnused) {
   const Recorder objective(4);
-  BatchLoader loader(objective, SampleOrder(1, 4), 0, 2, 1'000'000);
-  loader.next();
+  for (const int workers : {1, 4}) {
+    BatchLoader loader(objective, SampleOrder(1, 4), 0, 2, 1'000'000, workers);
+    loader.next();
+  }
 }
 
 }  // namespace

@@ -45,7 +45,7 @@ class Distillation : public testing::Test {
         image.rgb[i] = static_cast<std::uint8_t>((i * static_cast<std::size_t>(3 + 4 * k) + (i / 96) * 11) % 256);
       const Bytes jpeg = encode_jpeg(image);
       paths_.push_back(folder_.path() / (std::to_string(k) + ".jpg"));
-      std::ofstream(paths_.back(), std::ios::binary)
+      std::ofstream(paths_.back().file, std::ios::binary)
           .write(reinterpret_cast<const char*>(jpeg.data()), static_cast<std::streamsize>(jpeg.size()));
     }
     photos_.emplace(paths_, 0, 1);
@@ -57,7 +57,7 @@ class Distillation : public testing::Test {
   }
 
   TemporaryFolder folder_;
-  std::vector<fs::path> paths_;
+  std::vector<PhotoSource> paths_;
   std::unique_ptr<TorchBackend> backend_ = make_torch_backend({});
   std::optional<PhotoStore> photos_;
   std::optional<Teacher> teacher_;

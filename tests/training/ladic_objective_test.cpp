@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "capdiff/evaluation/ladic_golden.h"
 
 namespace capdiff::test {
@@ -14,7 +16,7 @@ class LadicObjectiveTest : public testing::Test {
       : golden_(std::filesystem::path(CAPDIFF_SOURCE_DIR) / "tests/data/ladic_tiny"),
         tokenizer_(Vocabulary::load(golden_.folder() / "vocab.txt")),
         captions_(tokenizer_, golden_.config(Profile::paper).length),
-        photos_(std::vector{golden_.folder() / "image.png", golden_.folder() / "image_b.png"}, 0, 1),
+        photos_(std::vector<PhotoSource>{golden_.folder() / "image.png", golden_.folder() / "image_b.png"}, 0, 1),
         model_(golden_.model(*backend_, Profile::paper)) {
     for (const char* caption :
          {"a man riding a horse", "a man on a beach", "two dogs", "a white cat and a plate", "a red cat", "the beach"})
@@ -48,6 +50,14 @@ TEST_F(LadicObjectiveTest, EverySampleIsKeyedByItsDrawAlone) {
   EXPECT_EQ(loss(*whole, both), loss(*whole, both));
   EXPECT_NE(loss(*whole, std::vector<Sample>{{0, 10}}), loss(*whole, std::vector<Sample>{{0, 12}}));
   EXPECT_NE(loss(*whole, both), loss(*objective({.captions_per_photo = 3, .seed = 6}), both));
+}
+
+TEST_F(LadicObjectiveTest, WithoutAugmentationPhotosAreOnlyResized) {
+  const auto plain = objective({.image_drop = 0.0, .augment = std::nullopt, .seed = 5});
+  const auto prepared = plain->prepare(std::vector<Sample>{{1, 0}});
+  const HostTensor expected = golden_.preprocessor().batch(std::span(&photos_.photo(1), 1));
+  const auto pixels = dynamic_cast<const LadicBatch&>(*prepared).pixels.values<float>();
+  EXPECT_TRUE(std::ranges::equal(pixels, expected.values<float>()));
 }
 
 TEST_F(LadicObjectiveTest, DroppedPhotosAllLookAlike) {

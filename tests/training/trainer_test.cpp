@@ -237,10 +237,25 @@ TEST_F(TrainerTest, ValidatesWithAveragedWeightsAndGoesOnUndisturbed) {
     steps.push_back(step);
     const HostTensor weight = backend->parameter("line.weight");
     last.assign(weight.values<float>().begin(), weight.values<float>().end());
+    return std::map<std::string, double>{{"score", static_cast<double>(step)}};
   };
   train(objective, *backend, options_, train_context);
   EXPECT_THAT(steps, ::testing::ElementsAre(15, 30, 40));
   EXPECT_EQ(last, undisturbed.weights.at("line.weight"));  // what is left at the end is the average
+  EXPECT_EQ(metrics("validated").back()["validation"]["score"], 40);
+}
+
+TEST_F(TrainerTest, TellsHowTheMachineIsUsed) {
+  train_in("run");
+  const auto lines = metrics("run");
+  EXPECT_GT(lines.front()["eta_seconds"].get<double>(), 0.0);
+  EXPECT_EQ(lines.back()["eta_seconds"], 0.0);
+  for (const auto& line : lines) {
+    EXPECT_GT(line["mfu"].get<double>(), 0.0);
+    EXPECT_LT(line["mfu"].get<double>(), 1.0);
+    EXPECT_GT(line["memory_mb"].get<double>(), 1.0);
+    EXPECT_GE(line["waiting"].get<double>(), 0.0);
+  }
 }
 
 TEST_F(TrainerTest, ErrorsInTheDataComeThrough) {

@@ -41,14 +41,14 @@ int terminal_width() {
   return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
+}  // namespace
+
 std::string duration_text(double seconds) {
   constexpr double kDays100 = 100 * 86400.0;
   const auto total = static_cast<std::int64_t>(std::llround(std::min(seconds, kDays100)));
   if (total >= 3600) return fmt::format("{}:{:02}:{:02}", total / 3600, total / 60 % 60, total % 60);
   return fmt::format("{}:{:02}", total / 60, total % 60);
 }
-
-}  // namespace
 
 std::string progress_line(std::string_view label, std::uint64_t done, std::uint64_t total, double seconds, int width) {
   const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;

@@ -35,6 +35,9 @@ class Progress {
 /// "captioning [#####.....] 50% 500/1000, 12.5/s, 0:40 left". The bar is left out where `width` columns do not hold it.
 std::string progress_line(std::string_view label, std::uint64_t done, std::uint64_t total, double seconds, int width);
 
+/// "1:05", "2:00:05"; more than a hundred days are shown as those.
+std::string duration_text(double seconds);
+
 /// Whether standard error is a terminal that takes control sequences.
 bool stderr_is_terminal();
 

@@ -5,26 +5,13 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "capdiff/text/html.h"
 #include "capdiff/text/unicode.h"
 
 namespace capdiff {
 namespace {
 
 constexpr int kRow = 30, kLeft = 150, kTop = 64, kGap = 4, kCharacter = 8, kMinWidth = 30;
-
-std::string escaped(const std::string& text) {
-  std::string result;
-  for (const char c : text) {
-    switch (c) {
-      case '&': result += "&amp;"; break;
-      case '<': result += "&lt;"; break;
-      case '>': result += "&gt;"; break;
-      case '"': result += "&quot;"; break;
-      default: result += c;
-    }
-  }
-  return result;
-}
 
 /// Special tokens are shown by a sign of their own size: a caption has many of them.
 std::string shown(const std::string& piece) {
@@ -91,7 +78,7 @@ std::string to_svg(const CaptionTrace& trace, const std::string& title) {
       "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
       "<text x=\"20\" y=\"30\" font-size=\"17\" fill=\"#222\">{2}</text>\n"
       "<text x=\"20\" y=\"{3}\" fill=\"#777\">t</text>\n",
-      width, height, escaped(title), kTop - 10);
+      width, height, escape_html(title), kTop - 10);
   int y = kTop;
   for (const TraceStep& step : trace.steps) {
     svg += fmt::format("<text x=\"20\" y=\"{}\" fill=\"#777\">{}{}</text>\n", y + 17, step.t,
@@ -107,7 +94,7 @@ std::string to_svg(const CaptionTrace& trace, const std::string& title) {
           piece.taken_back          ? "#c0392b"
           : piece.confidence > 0.55 ? "white"
                                     : "#222",
-          piece.taken_back ? " text-decoration=\"line-through\"" : "", escaped(shown(piece.text)));
+          piece.taken_back ? " text-decoration=\"line-through\"" : "", escape_html(shown(piece.text)));
       x += widths[i] + kGap;
     }
     y += kRow;

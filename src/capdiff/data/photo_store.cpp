@@ -8,7 +8,6 @@
 
 #include "capdiff/base/error.h"
 #include "capdiff/base/progress.h"
-#include "capdiff/image/decode.h"
 #include "capdiff/image/resize.h"
 
 namespace capdiff {
@@ -24,14 +23,13 @@ Image shrunk(Image image, int max_side) {
 
 }  // namespace
 
-PhotoStore::PhotoStore(std::span<const std::filesystem::path> paths, int max_side, int threads)
-    : photos_(paths.size()) {
-  Progress progress("reading photos", paths.size());
+PhotoStore::PhotoStore(std::span<const PhotoSource> sources, int max_side, int threads) : photos_(sources.size()) {
+  Progress progress("reading photos", sources.size());
   std::atomic<std::size_t> next = 0, unreadable = 0;
   const auto work = [&] {
-    for (std::size_t i = next++; i < paths.size(); i = next++) {
+    for (std::size_t i = next++; i < sources.size(); i = next++) {
       try {
-        photos_[i] = shrunk(read_image(paths[i]), max_side);
+        photos_[i] = shrunk(read_photo(sources[i]), max_side);
       } catch (const Error& error) {
         spdlog::warn("left out: {}", error.what());
         ++unreadable;
@@ -43,7 +41,8 @@ PhotoStore::PhotoStore(std::span<const std::filesystem::path> paths, int max_sid
   for (int t = 1; t < threads; ++t) workers.emplace_back(work);
   work();
   workers.clear();
-  if (unreadable == paths.size()) fail(ErrorCode::invalid_input, "none of the {} photos could be read", paths.size());
+  if (unreadable == sources.size())
+    fail(ErrorCode::invalid_input, "none of the {} photos could be read", sources.size());
 }
 
 }  // namespace capdiff

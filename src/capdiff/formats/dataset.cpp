@@ -2,13 +2,17 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 
 #include "capdiff/base/error.h"
+#include "capdiff/base/files.h"
+#include "capdiff/formats/caption_layout.h"
+#include "capdiff/formats/coco.h"
+#include "capdiff/formats/image_folder.h"
 #include "capdiff/formats/json_reader.h"
+#include "capdiff/formats/webdataset.h"
 
 namespace capdiff {
 namespace {
@@ -33,10 +37,18 @@ std::map<std::int64_t, std::vector<std::string>> paragraphs_by_id(const std::fil
 
 }  // namespace
 
-CaptionDataset read_dataset(const std::filesystem::path& path, const std::vector<std::string>& splits) {
-  std::ifstream file(path);
-  char first = 0;
-  if (file >> std::ws >> first && first == '[') return read_paragraphs(path, splits);
+CaptionDataset read_dataset(const std::filesystem::path& path, const std::vector<std::string>& splits,
+                            double validation_share) {
+  if (std::filesystem::is_directory(path)) {
+    return tar_shards(path).empty() ? read_image_folder(path, splits, validation_share)
+                                    : read_webdataset(path, splits, validation_share);
+  }
+  if (path.extension() == ".tar") return read_webdataset(path, splits, validation_share);
+  const auto file = MappedFile::open(path);
+  const std::string_view text(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  if (first != std::string_view::npos && text[first] == '[') return read_paragraphs(path, splits);
+  if (caption_layout(text) == CaptionLayout::coco) return read_coco_captions(path, splits, validation_share);
   return read_karpathy(path, splits);
 }
 

@@ -11,24 +11,16 @@
 #include "capdiff/base/error.h"
 #include "capdiff/base/files.h"
 #include "capdiff/formats/json_reader.h"
+#include "capdiff/formats/splits.h"
 
 namespace capdiff {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr std::size_t kMaxFileBytes = std::size_t{2} << 30;
 constexpr std::size_t kMaxCaptions = 1000;  // of one picture
 constexpr std::size_t kMaxTokens = 10'000;  // of one caption
-
-/// The path of a picture below the image folder. Absolute paths and ".." would read files from anywhere.
-std::filesystem::path image_path(const JsonReader& image) {
-  const std::filesystem::path path =
-      std::filesystem::path(image.get_string("filepath", "")) / image.get_string("filename");
-  const bool leaves = path.is_absolute() || std::find(path.begin(), path.end(), "..") != path.end();
-  if (leaves || !path.has_filename() || path.native().find('\0') != std::string::npos)
-    fail(ErrorCode::invalid_input, "{}: {}: {} is not a path inside the image folder", image.source(), image.path(),
-         nlohmann::json(path.string()).dump());
-  return path;
-}
 
 std::string caption_of(const JsonReader& sentence) {
   if (sentence.has("raw")) return sentence.get_string("raw");
@@ -38,7 +30,7 @@ std::string caption_of(const JsonReader& sentence) {
 CaptionedImage read_image(const JsonReader& image) {
   CaptionedImage result;
   result.id = image.get_int(image.has("cocoid") ? "cocoid" : "imgid", 0, kMaxImageId);
-  result.path = image_path(image);
+  result.path = path_below_images(fs::path(image.get_string("filepath", "")) / image.get_string("filename"), image);
   result.split = image.get_string("split");
   for (const JsonReader& sentence : image.get_objects("sentences", kMaxCaptions))
     result.captions.push_back(caption_of(sentence));
@@ -46,6 +38,14 @@ CaptionedImage read_image(const JsonReader& image) {
 }
 
 }  // namespace
+
+fs::path path_below_images(const fs::path& path, const JsonReader& record) {
+  const bool leaves = path.is_absolute() || std::find(path.begin(), path.end(), "..") != path.end();
+  if (leaves || !path.has_filename() || path.native().find('\0') != std::string::npos)
+    fail(ErrorCode::invalid_input, "{}: {}: {} is not a path inside the image folder", record.source(), record.path(),
+         nlohmann::json(path.string()).dump());
+  return path;
+}
 
 CaptionDataset read_karpathy(const std::filesystem::path& path, const std::vector<std::string>& splits) {
   CaptionDataset dataset;
@@ -63,10 +63,7 @@ CaptionDataset read_karpathy(const std::filesystem::path& path, const std::vecto
     if (splits.empty() || std::find(splits.begin(), splits.end(), image.split) != splits.end())
       dataset.images.push_back(std::move(image));
   });
-  for (const std::string& split : splits)
-    if (!splits_there.contains(split))
-      fail(ErrorCode::invalid_input, "{} has no pictures in split \"{}\"; it has \"{}\"", path.string(), split,
-           fmt::join(splits_there, "\", \""));
+  require_splits(splits, splits_there, path.string());
   dataset.name = JsonReader(rest, path.string()).get_string("dataset", "");
   return dataset;
 }

@@ -5,6 +5,7 @@
 
 #include "capdiff/base/error.h"
 #include "capdiff/base/files.h"
+#include "capdiff/formats/caption_layout.h"
 #include "capdiff/formats/caption_results.h"
 #include "capdiff/formats/json_reader.h"
 #include "capdiff/formats/karpathy.h"
@@ -13,51 +14,6 @@ namespace capdiff {
 namespace {
 
 constexpr std::size_t kMaxReferences = 100'000;  // of one picture in one record
-
-enum class Layout { coco, karpathy, records, unknown };
-
-/// Reads the beginning of a JSON document until a key tells what it is.
-class LayoutFinder final : public nlohmann::json_sax<nlohmann::json> {
- public:
-  Layout layout = Layout::unknown;
-
-  bool null() override { return true; }
-  bool boolean(bool) override { return true; }
-  bool number_integer(number_integer_t) override { return true; }
-  bool number_unsigned(number_unsigned_t) override { return true; }
-  bool number_float(number_float_t, const string_t&) override { return true; }
-  bool string(string_t&) override { return true; }
-  bool binary(binary_t&) override { return true; }
-  bool start_object(std::size_t) override { return ++depth_ > 0; }
-  bool end_object() override { return --depth_ > 0; }
-  bool start_array(std::size_t) override { return ++depth_ > 0; }
-  bool end_array() override { return --depth_ > 0; }
-  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) override { return false; }
-  bool key(string_t& name) override {
-    if (depth_ == 1 && name == "annotations") layout = Layout::coco;
-    if (depth_ == 3 && name == "sentences") layout = Layout::karpathy;
-    if (depth_ == 1) {
-      for (const char* record : {"image_id", "id", "path", "caption", "captions", "references"})
-        if (name == record) layout = Layout::records;
-    }
-    return layout == Layout::unknown;
-  }
-
- private:
-  std::int64_t depth_ = 0;
-};
-
-Layout layout_of(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos || text[first] == '[') return Layout::records;
-  LayoutFinder finder;
-  nlohmann::json::sax_parse(text.begin(), text.end(), &finder, nlohmann::json::input_format_t::json, false);
-  if (finder.layout != Layout::unknown) return finder.layout;
-  // A line that is a document of its own, with more behind it.
-  const std::string_view line = text.substr(first, text.find('\n', first) - first);
-  const bool lines = text.find_first_not_of(" \t\r\n", first + line.size()) != std::string_view::npos;
-  return lines && nlohmann::json::accept(line) ? Layout::records : Layout::unknown;
-}
 
 /// Gathers captions by image, in the order of the first of each.
 class Gatherer {
@@ -120,11 +76,11 @@ std::vector<ReferenceCaptions> parse_records(std::string_view text, const std::s
 }  // namespace
 
 std::vector<ReferenceCaptions> parse_reference_captions(std::string_view text, const std::string& source) {
-  switch (layout_of(text)) {
-    case Layout::coco: return parse_coco(text, source);
-    case Layout::records: return parse_records(text, source);
-    case Layout::karpathy: fail(ErrorCode::unsupported, "{}: Karpathy's splits are read from files", source);
-    case Layout::unknown: break;
+  switch (caption_layout(text)) {
+    case CaptionLayout::coco: return parse_coco(text, source);
+    case CaptionLayout::records: return parse_records(text, source);
+    case CaptionLayout::karpathy: fail(ErrorCode::unsupported, "{}: Karpathy's splits are read from files", source);
+    case CaptionLayout::unknown: break;
   }
   parse_json(text, source);  // says what is malformed
   fail(ErrorCode::invalid_input,
@@ -136,7 +92,7 @@ std::vector<ReferenceCaptions> read_reference_captions(const std::filesystem::pa
   if (file->bytes().size() > kMaxCaptionFileBytes)
     fail(ErrorCode::invalid_input, "{} is too large: at most {} bytes are read", path.string(), kMaxCaptionFileBytes);
   const std::string_view text(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
-  if (layout_of(text) != Layout::karpathy) {
+  if (caption_layout(text) != CaptionLayout::karpathy) {
     if (!split.empty())
       fail(ErrorCode::invalid_input, "{} is no file of Karpathy's splits, so it has no split \"{}\"", path.string(),
            split);

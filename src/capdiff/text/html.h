@@ -11,4 +11,7 @@ namespace capdiff {
 /// character give U+FFFD, and those of controls and non-characters nothing. What is no reference stays.
 std::string unescape_html(std::string_view text);
 
+/// `text` as the contents of an element or of a quoted attribute, of HTML and of SVG.
+std::string escape_html(std::string_view text);
+
 }  // namespace capdiff

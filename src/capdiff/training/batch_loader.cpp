@@ -12,7 +12,7 @@
 namespace capdiff {
 namespace {
 
-constexpr std::size_t kAhead = 2;
+constexpr std::int64_t kSpare = 2;  // batches ready beside those in preparation
 
 }  // namespace
 
@@ -35,8 +35,15 @@ Sample SampleOrder::at(std::uint64_t draw) {
 }
 
 BatchLoader::BatchLoader(const Objective& objective, SampleOrder order, std::uint64_t first, std::int64_t batch,
-                         std::int64_t count)
-    : objective_(objective), order_(std::move(order)), thread_([=, this] { prepare_all(first, batch, count); }) {}
+                         std::int64_t count, int workers)
+    : objective_(objective),
+      order_(std::move(order)),
+      first_(first),
+      batch_(batch),
+      count_(count),
+      ahead_(workers + kSpare) {
+  for (int i = 0; i < workers; ++i) workers_.emplace_back([this] { work(); });
+}
 
 BatchLoader::~BatchLoader() {
   {
@@ -44,39 +51,43 @@ BatchLoader::~BatchLoader() {
     stopping_ = true;
   }
   changed_.notify_all();
-  thread_.join();
+  for (std::thread& worker : workers_) worker.join();
 }
 
-void BatchLoader::prepare_all(std::uint64_t first, std::int64_t batch, std::int64_t count) {
-  std::vector<Sample> samples(static_cast<std::size_t>(batch));
-  for (std::int64_t i = 0; i < count; ++i) {
-    Prepared prepared;
-    try {
-      for (Sample& sample : samples) sample = order_.at(first++);
-      prepared.batch = objective_.prepare(samples);
-    } catch (...) {
-      prepared.error = std::current_exception();
-    }
-    const bool failed = prepared.error != nullptr;
-    if (!push(std::move(prepared)) || failed) return;
+void BatchLoader::work() {
+  std::vector<Sample> samples(static_cast<std::size_t>(batch_));
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [&] { return stopping_ || begun_ == count_ || begun_ < taken_ + ahead_; });
+    if (stopping_ || begun_ == count_) return;
+    const std::int64_t number = begun_++;
+    // The order is that of an epoch, so neighbouring batches are cheap; it is shared, and the lock is held.
+    std::uint64_t draw = first_ + static_cast<std::uint64_t>(number * batch_);
+    for (Sample& sample : samples) sample = order_.at(draw++);
+    lock.unlock();
+    Prepared prepared = prepare(samples);
+    lock.lock();
+    ready_.emplace(number, std::move(prepared));
+    changed_.notify_all();
   }
 }
 
-bool BatchLoader::push(Prepared prepared) {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return stopping_ || ready_.size() < kAhead; });
-  if (stopping_) return false;
-  ready_.push_back(std::move(prepared));
-  changed_.notify_all();
-  return true;
+BatchLoader::Prepared BatchLoader::prepare(std::span<const Sample> samples) const {
+  try {
+    return {objective_.prepare(samples), nullptr};
+  } catch (...) {
+    return {nullptr, std::current_exception()};
+  }
 }
 
 std::unique_ptr<Batch> BatchLoader::next() {
   const auto start = std::chrono::steady_clock::now();
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return !ready_.empty(); });
-  Prepared prepared = std::move(ready_.front());
-  ready_.pop_front();
+  changed_.wait(lock, [&] { return ready_.contains(taken_); });
+  const auto found = ready_.find(taken_);
+  Prepared prepared = std::move(found->second);
+  ready_.erase(found);
+  ++taken_;
   changed_.notify_all();
   seconds_waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (prepared.error) std::rethrow_exception(prepared.error);

@@ -2,10 +2,11 @@
 
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <exception>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -30,13 +31,14 @@ class SampleOrder {
   std::vector<std::int64_t> order_;  // of `epoch_`; empty before the first call
 };
 
-/// Prepares batches in a background thread, at most two ahead.
+/// Prepares batches in background threads, a few ahead. They come in order, and do not depend on the number of threads.
 class BatchLoader {
  public:
-  /// Batches of `batch` samples from sample `first` on; `count` of them. `objective` must outlive the loader.
+  /// Batches of `batch` samples from sample `first` on; `count` of them, prepared by `workers` threads. `objective`
+  /// must outlive the loader.
   BatchLoader(const Objective& objective, SampleOrder order, std::uint64_t first, std::int64_t batch,
-              std::int64_t count);
-  /// Waits for the batch in preparation.
+              std::int64_t count, int workers = 1);
+  /// Waits for the batches in preparation.
   ~BatchLoader();
   BatchLoader(const BatchLoader&) = delete;
   BatchLoader& operator=(const BatchLoader&) = delete;
@@ -52,18 +54,22 @@ class BatchLoader {
     std::exception_ptr error;
   };
 
-  void prepare_all(std::uint64_t first, std::int64_t batch, std::int64_t count);
-  /// False where the loader is being destroyed.
-  bool push(Prepared prepared);
+  /// Prepares one batch after the other that no other worker has begun.
+  void work();
+  Prepared prepare(std::span<const Sample> samples) const;
 
   const Objective& objective_;
   SampleOrder order_;
+  std::uint64_t first_;
+  std::int64_t batch_, count_;
+  std::int64_t ahead_;  // batches that may be begun beyond those that were taken
   double seconds_waited_ = 0;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<Prepared> ready_;
+  std::int64_t begun_ = 0, taken_ = 0;
+  std::map<std::int64_t, Prepared> ready_;  // by number
   bool stopping_ = false;
-  std::thread thread_;  // last: it uses all of the above
+  std::vector<std::thread> workers_;  // last: they use all of the above
 };
 
 }  // namespace capdiff

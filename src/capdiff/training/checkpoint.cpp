@@ -77,25 +77,6 @@ TrainingState state_from_json(const JsonReader& reader) {
   return state;
 }
 
-Checkpoint open_checkpoint(const fs::path& path) {
-  const JsonReader reader = JsonReader::open(path / "state.json", ErrorCode::invalid_model);
-  Checkpoint checkpoint{path, state_from_json(reader), {}};
-  for (const JsonReader& file : reader.get_objects("files", kMaxFiles)) {
-    const std::string name = file.get_string("name");
-    const fs::path target = path / (name + std::string(kExtension));
-    if (name.find('/') != std::string::npos) {
-      fail(ErrorCode::invalid_model, "{}: \"{}\" is not the name of a file", reader.source(), name);
-    }
-    const std::string expected = file.get_string("xxh3");
-    if (const std::string found = hash_of(target); found != expected) {
-      fail(ErrorCode::invalid_model, "{}: the file is damaged: its XXH3 is {}, expected {}", target.string(), found,
-           expected);
-    }
-    checkpoint.files.emplace(name, SafetensorsFile::open(target));
-  }
-  return checkpoint;
-}
-
 /// Folders named step-N, newest first.
 std::vector<std::pair<std::int64_t, fs::path>> list_checkpoints(const fs::path& folder) {
   std::vector<std::pair<std::int64_t, fs::path>> found;
@@ -122,6 +103,29 @@ const SafetensorsFile& Checkpoint::file(const std::string& name) const {
     fail(ErrorCode::invalid_model, "{}: the checkpoint has no {}{}", path.string(), name, kExtension);
   }
   return found->second;
+}
+
+fs::path checkpoint_path(const fs::path& folder, std::int64_t step) {
+  return folder / fmt::format("{}{:06}", kPrefix, step);
+}
+
+Checkpoint read_checkpoint(const fs::path& path) {
+  const JsonReader reader = JsonReader::open(path / "state.json", ErrorCode::invalid_model);
+  Checkpoint checkpoint{path, state_from_json(reader), {}};
+  for (const JsonReader& file : reader.get_objects("files", kMaxFiles)) {
+    const std::string name = file.get_string("name");
+    const fs::path target = path / (name + std::string(kExtension));
+    if (name.find('/') != std::string::npos) {
+      fail(ErrorCode::invalid_model, "{}: \"{}\" is not the name of a file", reader.source(), name);
+    }
+    const std::string expected = file.get_string("xxh3");
+    if (const std::string found = hash_of(target); found != expected) {
+      fail(ErrorCode::invalid_model, "{}: the file is damaged: its XXH3 is {}, expected {}", target.string(), found,
+           expected);
+    }
+    checkpoint.files.emplace(name, SafetensorsFile::open(target));
+  }
+  return checkpoint;
 }
 
 void save_checkpoint(const fs::path& folder, const TrainingState& state, const CheckpointTensors& tensors, int keep) {
@@ -155,7 +159,7 @@ void save_checkpoint(const fs::path& folder, const TrainingState& state, const C
 std::optional<Checkpoint> latest_checkpoint(const fs::path& folder) {
   for (const auto& [step, path] : list_checkpoints(folder)) {
     try {
-      return open_checkpoint(path);
+      return read_checkpoint(path);
     } catch (const Error& error) {
       spdlog::warn("checkpoint {} is passed over: {}", path.string(), error.what());
     }

@@ -42,6 +42,13 @@ using CheckpointTensors = std::map<std::string, std::map<std::string, HostTensor
 void save_checkpoint(const std::filesystem::path& folder, const TrainingState& state, const CheckpointTensors& tensors,
                      int keep = 2);
 
+/// Where the checkpoint of a step is, or would be, below `folder`.
+std::filesystem::path checkpoint_path(const std::filesystem::path& folder, std::int64_t step);
+
+/// Opens one checkpoint. Throws `Error(not_found)` where there is none, and `Error(invalid_model)` where a file does
+/// not have the content that it was written with.
+Checkpoint read_checkpoint(const std::filesystem::path& path);
+
 /// The newest checkpoint below `folder` whose files have the content they were written with. Others are passed over
 /// with a warning that names them and says why. Nothing where there is none.
 std::optional<Checkpoint> latest_checkpoint(const std::filesystem::path& folder);

@@ -123,7 +123,7 @@ LadicObjective::LadicObjective(TorchBackend& backend, const LadicModel& model, c
       items_(std::move(items)),
       captions_(&captions),
       options_(options) {
-  check(options.augment);
+  if (options.augment) check(*options.augment);
   for (const CaptionedPhoto& item : items_)
     if (item.captions.empty())
       fail(ErrorCode::invalid_input, "photo {} of the training set has no caption", item.photo);
@@ -140,10 +140,12 @@ void LadicObjective::write_photo(LadicBatch& batch, std::size_t i, const Sample&
   } else if (photos_ && !dropped) {
     const std::int64_t side = preprocessor_.size;
     const auto size = static_cast<std::size_t>(3 * side * side);
+    const std::span<float> pixels = batch.pixels.mutable_values<float>().subspan(i * size, size);
+    const Image& whole = photos_->photo(photo);
     RandomStream random = random_stream(options_.seed, RandomPurpose::augmentation, sample.draw);
-    const Image crop = augment(photos_->photo(photo), static_cast<int>(side), options_.augment,
-                               [&random] { return random.uniform(); });
-    preprocessor_.write_pixels(crop, batch.pixels.mutable_values<float>().subspan(i * size, size));
+    const Uniform uniform = [&random] { return random.uniform(); };
+    preprocessor_.write_pixels(
+        options_.augment ? augment(whole, static_cast<int>(side), *options_.augment, uniform) : whole, pixels);
   }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "capdiff/captioners/ladic_model.h"
@@ -29,7 +30,7 @@ struct LadicTrainingOptions {
   /// Samples of the run during which the image encoder stays as it is even so: until the diffuser has learnt something,
   /// its gradients would only spoil what the encoder knows.
   std::uint64_t frozen_image_encoder_samples = 0;
-  AugmentOptions augment = {};
+  std::optional<AugmentOptions> augment = AugmentOptions{};  ///< none: photos are only resized
   std::uint64_t seed = 0;
 };
 

@@ -38,8 +38,8 @@ class Objective {
 
   /// Items of the data set; one epoch visits each once.
   virtual std::int64_t size() const = 0;
-  /// Makes a batch ready. Called from a background thread while `losses` runs on the batch before, so it may not touch
-  /// the backend.
+  /// Makes a batch ready. Called from several background threads at once while `losses` runs on a batch before, so it
+  /// may not touch the backend.
   virtual std::unique_ptr<Batch> prepare(std::span<const Sample> samples) const = 0;
   /// Forward pass. Parameters that receive gradients are the backend's trainable ones.
   virtual StepLosses losses(const Batch& batch) = 0;

@@ -39,6 +39,7 @@ OptimisationOptions read_optimisation(const JsonReader& table) {
   options.ema = table.get_number("ema", 0, 0.999999, options.ema);
   options.checkpoint_every = table.get_int("checkpoint_every", 1, kMaxSteps, options.checkpoint_every);
   options.log_every = table.get_int("log_every", 1, kMaxSteps, options.log_every);
+  options.workers = static_cast<int>(table.get_int("workers", 1, 256, options.workers));
   return options;
 }
 

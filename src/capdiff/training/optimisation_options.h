@@ -22,6 +22,7 @@ struct OptimisationOptions {
   double ema = 0;                        ///< decay of the moving average of the weights; 0: none is kept
   std::int64_t checkpoint_every = 1000;  ///< steps
   std::int64_t log_every = 50;           ///< steps
+  int workers = 1;                       ///< threads that prepare batches; batches do not depend on it
 
   /// Optimiser steps over a data set of `items`, at least one. Throws `Error(usage)` where they are too many to count.
   std::int64_t total_steps(std::int64_t items) const;

@@ -21,7 +21,7 @@ constexpr std::array kDataPaths{"dataset", "images", "unlabelled", "captions", "
 constexpr int kMaxBases = 8;
 constexpr std::array kTables{"data",           "from",          "model",          "scheduler",
                              "generation",     "vocabulary",    "language_model", "statistics",
-                             "text_diffusion", "image_encoder", "ladic"};
+                             "text_diffusion", "image_encoder", "ladic",          "validation"};
 
 toml::table parse_toml(std::string_view text, const std::string& source) {
   try {
@@ -131,6 +131,7 @@ DataOptions::DataOptions(const JsonReader& table) : source_(table.source()), roo
     if (table.has(key)) paths_[key] = table.get_string(key);
   }
   if (table.has("splits")) splits_ = table.get_strings("splits", kMaxSplits);
+  validation_share_ = table.get_number("validation_share", 0.0, 1.0, 0.0);
   table.reject_unknown_keys();
 }
 

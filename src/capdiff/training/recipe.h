@@ -22,19 +22,22 @@ class DataOptions {
   DataOptions() = default;
   explicit DataOptions(const JsonReader& table);
 
-  /// dataset (a Karpathy file), images (its folder), unlabelled (a folder of more pictures), captions (gzipped
-  /// captions), teacher (a folder with a graph and its weights). Throws `Error(usage)` where the recipe has no such
-  /// key.
+  /// dataset (whatever `read_dataset` reads), images (its folder, where it does not say itself), unlabelled (a folder
+  /// of more pictures), captions (gzipped captions), teacher (a folder with a graph and its weights). Throws
+  /// `Error(usage)` where the recipe has no such key.
   std::filesystem::path path(std::string_view key) const;
   bool has(std::string_view key) const { return paths_.contains(key); }
   /// The splits of the dataset that are trained on.
   const std::vector<std::string>& splits() const { return splits_; }
+  /// The share of the pictures that is split "val", where the dataset has no splits of its own.
+  double validation_share() const { return validation_share_; }
 
  private:
   std::string source_;
   std::filesystem::path root_;
   std::map<std::string, std::filesystem::path, std::less<>> paths_;
   std::vector<std::string> splits_;
+  double validation_share_ = 0;
 };
 
 /// A training experiment, as one TOML file. Settings of the whole run stand at the top; [data] says what to train on,

@@ -4,11 +4,11 @@
 
 #include "capdiff/base/error.h"
 #include "capdiff/data/photo_store.h"
-#include "capdiff/formats/dataset.h"
 #include "capdiff/training/augment_options.h"
 #include "capdiff/training/distillation.h"
 #include "capdiff/training/model_export.h"
 #include "capdiff/training/stages.h"
+#include "capdiff/training/training_captions.h"
 
 namespace capdiff {
 namespace {
@@ -16,16 +16,15 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Photos of the training splits, then those without captions, by name.
-std::vector<fs::path> training_photos(const DataOptions& data) {
-  std::vector<fs::path> paths;
-  for (const CaptionedImage& image : read_dataset(data.path("dataset"), data.splits()).images)
-    paths.push_back(data.path("images") / image.path);
-  if (!data.has("unlabelled")) return paths;
-  const std::size_t labelled = paths.size();
+std::vector<PhotoSource> training_photos(const DataOptions& data) {
+  std::vector<PhotoSource> photos = recipe_photos(data, recipe_dataset(data, data.splits()));
+  if (!data.has("unlabelled")) return photos;
+  std::vector<fs::path> unlabelled;
   for (const fs::directory_entry& entry : fs::directory_iterator(data.path("unlabelled")))
-    if (entry.is_regular_file()) paths.push_back(entry.path());
-  std::sort(paths.begin() + static_cast<std::ptrdiff_t>(labelled), paths.end());
-  return paths;
+    if (entry.is_regular_file()) unlabelled.push_back(entry.path());
+  std::ranges::sort(unlabelled);
+  photos.insert(photos.end(), unlabelled.begin(), unlabelled.end());
+  return photos;
 }
 
 /// The graph of the teacher: the only JSON file of its folder.
@@ -36,33 +35,43 @@ fs::path teacher_graph(const fs::path& folder) {
        folder.string());
 }
 
-}  // namespace
+struct ImageEncoderStage {
+  OptimisationOptions optimisation;
+  DistillationOptions distillation;
+  std::int64_t components = 320, hint_components = 48;  ///< principal components of the teacher's features
+  int teacher_side = 256;                               ///< pixels
+  std::int64_t held_out = 200;                          ///< photos
+};
 
-void run_image_encoder_stage(RunContext& run) {
-  const JsonReader table = run.table();
-  const OptimisationOptions optimisation = read_optimisation(table);
-  DistillationOptions options;
+ImageEncoderStage read_image_encoder(const Recipe& recipe, const JsonReader& table) {
+  ImageEncoderStage stage{read_optimisation(table), {}};
+  DistillationOptions& options = stage.distillation;
   options.augment = read_augment_options(table);
   options.pooled_weight = table.get_number("pooled_weight", 0.0, 1000.0, options.pooled_weight);
   options.cosine_weight = table.get_number("cosine_weight", 0.0, 1000.0, options.cosine_weight);
   options.hint_weight = table.get_number("hint_weight", 0.0, 1000.0, options.hint_weight);
-  options.seed = run.seed();
-  const std::int64_t components = table.get_int("components", 1, 1 << 16, 320);
-  const std::int64_t hint_components = table.get_int("hint_components", 1, 1 << 16, 48);
-  const int teacher_side = static_cast<int>(table.get_int("teacher_side", 32, 1024, 256));
-  const std::int64_t held_out = table.get_int("held_out", 0, 1 << 20, 200);
+  options.seed = recipe.seed();
+  stage.components = table.get_int("components", 1, 1 << 16, stage.components);
+  stage.hint_components = table.get_int("hint_components", 1, 1 << 16, stage.hint_components);
+  stage.teacher_side = static_cast<int>(table.get_int("teacher_side", 32, 1024, stage.teacher_side));
+  stage.held_out = table.get_int("held_out", 0, 1 << 20, stage.held_out);
   table.reject_unknown_keys();
+  recipe_model(recipe);
+  return stage;
+}
 
+void run_image_encoder(RunContext& run, const ImageEncoderStage& stage) {
+  const DistillationOptions& options = stage.distillation;
   const LadicConfig config = recipe_model(run);
-  const PhotoStore photos(training_photos(run.data()), teacher_side, at::get_num_threads());
+  const PhotoStore photos(training_photos(run.data()), stage.teacher_side, at::get_num_threads());
   const auto teacher_backend = run.make_backend();
   const Teacher teacher(*teacher_backend, teacher_graph(run.data().path("teacher")));
-  const TeacherGrids grids(*teacher_backend, teacher, photos, teacher_side, components,
-                           options.hint_weight > 0 ? hint_components : 0);
+  const TeacherGrids grids(*teacher_backend, teacher, photos, stage.teacher_side, stage.components,
+                           options.hint_weight > 0 ? stage.hint_components : 0);
 
   // Every so many photos one is kept aside, to see whether the encoder generalises.
   std::vector<std::int64_t> learnt, kept_aside;
-  const std::int64_t every = held_out > 0 ? std::max<std::int64_t>(2, photos.size() / held_out) : 0;
+  const std::int64_t every = stage.held_out > 0 ? std::max<std::int64_t>(2, photos.size() / stage.held_out) : 0;
   for (std::int64_t i = 0; i < photos.size(); ++i)
     if (photos.readable(i)) (every > 0 && i % every == 0 ? kept_aside : learnt).push_back(i);
 
@@ -74,17 +83,24 @@ void run_image_encoder_stage(RunContext& run) {
   DistillationObjective objective(*backend, *encoder, parameters, recipe_preprocessor(config), photos, learnt, grids,
                                   options);
   TrainerContext context = run.trainer();
-  context.validate_every = optimisation.checkpoint_every;
-  context.validate = [&](std::int64_t step) {
-    if (!kept_aside.empty())
-      spdlog::info("image encoder, step {}: {:.3f} of the held-out variance unexplained", step,
-                   objective.unexplained_variance(kept_aside));
+  context.validate_every = stage.optimisation.checkpoint_every;
+  context.validate = [&](std::int64_t step) -> std::map<std::string, double> {
+    if (kept_aside.empty()) return {};
+    const double unexplained = objective.unexplained_variance(kept_aside);
+    spdlog::info("image encoder, step {}: {:.3f} of the held-out variance unexplained", step, unexplained);
+    return {{"unexplained_variance", unexplained}};
   };
-  train(objective, *backend, optimisation, context);
+  train(objective, *backend, stage.optimisation, context);
 
   std::map<std::string, HostTensor> weights = backend->state();
   std::erase_if(weights, [](const auto& entry) { return !entry.first.starts_with("visual_encoder."); });
   write_safetensors(run.output("image_encoder.safetensors"), weights);
+}
+
+}  // namespace
+
+Stage image_encoder_stage() {
+  return Stage::of("image_encoder", read_image_encoder, run_image_encoder);
 }
 
 }  // namespace capdiff

@@ -12,13 +12,18 @@
 #include "capdiff/training/training_captions.h"
 
 namespace capdiff {
-void run_vocabulary_stage(RunContext& run) {
-  const JsonReader table = run.table();
+namespace {
+
+VocabularyTrainerOptions read_vocabulary(const Recipe&, const JsonReader& table) {
   VocabularyTrainerOptions options;
   options.size = table.get_int("size", 16, 1 << 20);
   options.min_character_count = table.get_int("min_character_count", 1, 1 << 30, options.min_character_count);
   options.min_pair_count = table.get_int("min_pair_count", 1, 1 << 30, options.min_pair_count);
   table.reject_unknown_keys();
+  return options;
+}
+
+void run_vocabulary(RunContext& run, const VocabularyTrainerOptions& options) {
   WordCounts words;
   for (const std::string& caption : training_captions(run.data())) words.add(clean_caption(caption));
   const Vocabulary vocabulary = train_vocabulary(words, options);
@@ -26,11 +31,20 @@ void run_vocabulary_stage(RunContext& run) {
   spdlog::info("vocabulary: {} pieces", vocabulary.size());
 }
 
-void run_language_model_stage(RunContext& run) {
-  const JsonReader table = run.table();
-  const OptimisationOptions optimisation = read_optimisation(table);
-  const double mask_probability = table.get_number("mask_probability", 0.0, 1.0, 0.15);
+struct LanguageModelStage {
+  OptimisationOptions optimisation;
+  double mask_probability = 0.15;
+};
+
+LanguageModelStage read_language_model(const Recipe& recipe, const JsonReader& table) {
+  LanguageModelStage stage{read_optimisation(table)};
+  stage.mask_probability = table.get_number("mask_probability", 0.0, 1.0, stage.mask_probability);
   table.reject_unknown_keys();
+  recipe_model(recipe);
+  return stage;
+}
+
+void run_language_model(RunContext& run, const LanguageModelStage& stage) {
   const LadicConfig config = recipe_model(run);
   const WordPieceTokenizer tokenizer(recipe_vocabulary(run, config));
   const EncodedCaptions captions = encode_training_captions(run.data(), tokenizer, config);
@@ -40,18 +54,28 @@ void run_language_model_stage(RunContext& run) {
   backend->set_trainable([](const std::string&) { return true; });
   const ParameterStore parameters = starting_parameters(run, config, {});
   LanguageModelObjective objective(*backend, parameters, config.text, captions, tokenizer.vocabulary(),
-                                   mask_probability, run.seed());
-  train(objective, *backend, optimisation, run.trainer());
+                                   stage.mask_probability, run.seed());
+  train(objective, *backend, stage.optimisation, run.trainer());
   write_safetensors(run.output("text.safetensors"), backend->state());
 }
 
-void run_statistics_stage(RunContext& run) {
-  const JsonReader table = run.table();
-  const std::int64_t count = table.get_int("captions", 1, 1 << 30, 20'000);
-  const bool normalise = table.get_bool("normalise", true);
+struct StatisticsStage {
+  std::int64_t captions = 20'000;
+  bool normalise = true;  ///< or leave latents as they are: mean 0, deviation 1
+};
+
+StatisticsStage read_statistics(const Recipe& recipe, const JsonReader& table) {
+  StatisticsStage stage;
+  stage.captions = table.get_int("captions", 1, 1 << 30, stage.captions);
+  stage.normalise = table.get_bool("normalise", stage.normalise);
   table.reject_unknown_keys();
+  recipe_model(recipe);
+  return stage;
+}
+
+void run_statistics(RunContext& run, const StatisticsStage& stage) {
   const LadicConfig config = recipe_model(run);
-  if (!normalise) {
+  if (!stage.normalise) {
     const std::int64_t width = config.text.bert.hidden;
     write_safetensors(run.output("statistics.safetensors"),
                       {{"mean", constant(width, 0.0f)}, {"std", constant(width, 1.0f)}});
@@ -69,10 +93,24 @@ void run_statistics_stage(RunContext& run) {
                        special_ids(tokenizer.vocabulary()));
   // Evenly spread, so that every source of captions is heard.
   std::vector<std::int64_t> indices;
-  for (std::int64_t i = 0; i < std::min(count, captions.size()); ++i)
-    indices.push_back(i * captions.size() / std::min(count, captions.size()));
+  const std::int64_t count = std::min(stage.captions, captions.size());
+  for (std::int64_t i = 0; i < count; ++i) indices.push_back(i * captions.size() / count);
   const LatentStatistics statistics = latent_statistics(*backend, text, captions, indices);
   write_safetensors(run.output("statistics.safetensors"), {{"mean", statistics.mean}, {"std", statistics.std}});
+}
+
+}  // namespace
+
+Stage vocabulary_stage() {
+  return Stage::of("vocabulary", read_vocabulary, run_vocabulary);
+}
+
+Stage language_model_stage() {
+  return Stage::of("language_model", read_language_model, run_language_model);
+}
+
+Stage statistics_stage() {
+  return Stage::of("statistics", read_statistics, run_statistics);
 }
 
 }  // namespace capdiff

@@ -28,6 +28,7 @@ class RunContext {
   /// The stage's own table of the recipe.
   JsonReader table() const { return recipe_.table(stage_); }
 
+  const std::filesystem::path& folder() const { return folder_.path(); }
   /// A file of the run folder, such as the output of an earlier stage.
   std::filesystem::path file(std::string_view name) const { return folder_.file(name); }
   /// What the recipe's table [from] says to start from.
@@ -50,24 +51,34 @@ class RunContext {
   std::vector<std::string> outputs_;
 };
 
-/// WordPiece vocabulary of the captions → vocab.txt.
-void run_vocabulary_stage(RunContext& run);
-/// Masked-language training of the BERT on caption text.
-void run_language_model_stage(RunContext& run);
-/// Mean and deviation of the latent space.
-void run_statistics_stage(RunContext& run);
-/// The image encoder, from a teacher's features.
-void run_image_encoder_stage(RunContext& run);
-/// LaDiC's diffuser on captions without photos.
-void run_text_diffusion_stage(RunContext& run);
-/// LaDiC itself, down to a model folder.
-void run_ladic_stage(RunContext& run);
-
 /// A step of training with a table of its own in the recipe.
 struct Stage {
   std::string name;  ///< that of the table
   std::function<void(RunContext&)> run;
+  /// Reads the table and throws `Error(usage)` for what is wrong with it: before any stage runs.
+  std::function<void(const Recipe&)> check = [](const Recipe&) {};
+
+  /// A stage that reads its table with `read` and then runs.
+  template <class Options>
+  static Stage of(std::string name, Options (*read)(const Recipe& recipe, const JsonReader& table),
+                  void (*run)(RunContext& run, const Options& options)) {
+    return {name, [=](RunContext& context) { run(context, read(context.recipe(), context.table())); },
+            [=](const Recipe& recipe) { read(recipe, recipe.table(name)); }};
+  }
 };
+
+/// WordPiece vocabulary of the captions → vocab.txt.
+Stage vocabulary_stage();
+/// Masked-language training of the BERT on caption text.
+Stage language_model_stage();
+/// Mean and deviation of the latent space.
+Stage statistics_stage();
+/// The image encoder, from a teacher's features.
+Stage image_encoder_stage();
+/// LaDiC's diffuser on captions without photos.
+Stage text_diffusion_stage();
+/// LaDiC itself, down to a model folder.
+Stage ladic_stage();
 
 /// All stages, in the order in which they run.
 const std::vector<Stage>& training_stages();
@@ -80,7 +91,7 @@ struct RunOptions {
 };
 
 /// Runs the stages that the recipe has tables for. Throws `Error(usage)` where `only` names a stage that does not exist
-/// or has no table.
+/// or has no table, or where a table or the model is not as it should be: before anything runs.
 void run_recipe(const Recipe& recipe, const RunOptions& options, const std::vector<Stage>& stages = training_stages());
 
 }  // namespace capdiff

@@ -15,6 +15,7 @@
 #include "capdiff/training/checkpoint.h"
 #include "capdiff/training/ema.h"
 #include "capdiff/training/interruption.h"
+#include "capdiff/training/machine_use.h"
 #include "capdiff/training/metrics_log.h"
 #include "capdiff/training/optimizer.h"
 #include "capdiff/training/random_streams.h"
@@ -75,6 +76,8 @@ class Run {
     total_steps_ = options.total_steps(state_.items);
     schedule_ = options.schedule(total_steps_);
     if (options.ema > 0) average_.emplace(trainable(), options.ema);
+    matrix_rate_ = matrix_rate(backend);
+    operations_before_ = backend.product_operations();
     if (context.resume) resume();
     log_.emplace(context.metrics, context.stage, state_.step);
   }
@@ -114,7 +117,7 @@ class Run {
   void take_steps() {
     InterruptionGuard interruption;
     BatchLoader loader(objective_, SampleOrder(state_.seed, state_.items), state_.draw, options_.batch,
-                       total_steps_ - state_.step);
+                       total_steps_ - state_.step, options_.workers);
     Progress progress(context_.stage, static_cast<std::uint64_t>(total_steps_ - state_.step));
     const double seconds_before = state_.seconds;
     const Clock::time_point start = Clock::now();
@@ -186,17 +189,27 @@ class Run {
   };
 
   void write_metrics(const Window& window, const BatchLoader& loader) {
-    const double seconds = std::max(1e-9, seconds_since(window.start));
-    const double rate = static_cast<double>(window.steps * options_.batch) / seconds;
+    const double seconds = std::max(1e-9, seconds_since(window.start) - seconds_aside_);
+    const double steps_per_second = static_cast<double>(window.steps) / seconds;
+    const double samples_per_second = steps_per_second * static_cast<double>(options_.batch);
+    const double waiting = (loader.seconds_waited() - window.waited_before) / seconds;
+    const double seconds_left = static_cast<double>(total_steps_ - state_.step) / std::max(1e-9, steps_per_second);
+    const double use = (backend_.product_operations() - operations_before_) / seconds / matrix_rate_;
+    const double megabytes = peak_memory(backend_.device()) / 1e6;
+    operations_before_ = backend_.product_operations();
+    seconds_aside_ = 0;
     nlohmann::json line = {
         {"step", state_.step},
         {"epoch", static_cast<double>(state_.draw) / static_cast<double>(state_.items)},
         {"learning_rate", learning_rate_},
         {"gradient_norm", std::isfinite(gradient_norm_) ? nlohmann::json(gradient_norm_) : nlohmann::json()},
-        {"samples_per_second", rate},
-        {"waiting", (loader.seconds_waited() - window.waited_before) / seconds},
+        {"samples_per_second", samples_per_second},
+        {"waiting", waiting},
+        {"mfu", use},
+        {"memory_mb", megabytes},
         {"skipped", state_.skipped},
         {"seconds", state_.seconds},
+        {"eta_seconds", seconds_left},
     };
     std::string text;
     if (!window_losses_.empty()) losses_ = window_losses_.take_means();
@@ -205,8 +218,11 @@ class Run {
       text += fmt::format(" {} {:.4f}", name, value);
     }
     log_->write(std::move(line));
-    spdlog::info("{}: step {}/{}:{}, learning rate {:.2e}, gradient {:.3f}, {:.1f} samples/s", context_.stage,
-                 state_.step, total_steps_, text, learning_rate_, gradient_norm_, rate);
+    spdlog::info(
+        "{}: step {}/{}:{}, learning rate {:.2e}, gradient {:.3f}, {:.1f} samples/s, {} left, waiting {:.0f} %, "
+        "mfu {:.0f} %, {:.0f} MB",
+        context_.stage, state_.step, total_steps_, text, learning_rate_, gradient_norm_, samples_per_second,
+        duration_text(seconds_left), 100 * waiting, 100 * use, megabytes);
   }
 
   void save() {
@@ -218,12 +234,18 @@ class Run {
   }
 
   void validate() {
+    const Clock::time_point start = Clock::now();
+    const double operations = backend_.product_operations();
     torch::NoGradGuard no_grad;
     backend_.train(false);
     if (average_) average_->swap();
-    context_.validate(state_.step);
+    const std::map<std::string, double> scores = context_.validate(state_.step);
     if (average_) average_->swap();
     backend_.train(true);
+    if (!scores.empty()) log_->write({{"step", state_.step}, {"validation", scores}});
+    // Speed and use of the machine are those of training.
+    operations_before_ += backend_.product_operations() - operations;
+    seconds_aside_ += seconds_since(start);
   }
 
   Objective& objective_;
@@ -241,6 +263,9 @@ class Run {
   double gradient_norm_ = 0;
   double learning_rate_ = 0;
   int skipped_in_a_row_ = 0;
+  double matrix_rate_ = 0;
+  double operations_before_ = 0;  // of products, when the last line of metrics was written
+  double seconds_aside_ = 0;      // spent on other things than training since then
 };
 
 }  // namespace

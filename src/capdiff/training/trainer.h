@@ -22,8 +22,9 @@ struct TrainerContext {
   /// The share of the learning rate that a tensor gets, by its name; empty: all of it.
   std::function<double(const std::string& name)> rate = {};
   /// Called every `validate_every` steps and after the last, outside training mode, with averaged weights where an
-  /// average is kept; the argument counts the steps done. 0: never.
-  std::function<void(std::int64_t step)> validate = {};
+  /// average is kept; the argument counts the steps done. The scores it returns go to `metrics.jsonl`, as "validation".
+  std::function<std::map<std::string, double>(std::int64_t step)> validate = {};
+  /// 0: never.
   std::int64_t validate_every = 0;
 };
 
@@ -38,10 +39,10 @@ struct TrainingResult {
 /// Minimises `objective` over the trainable parameters of `backend` with AdamW. Afterwards the backend holds the
 /// trained weights: their moving average where one is kept.
 ///
-/// Every `log_every` steps a line goes to `metrics.jsonl`, every `checkpoint_every` and at the end a checkpoint is
-/// written. A run that is stopped and resumed takes the same steps as one that is not: on one CPU thread its weights
-/// are the same to the last bit. A step whose loss or gradients are not finite changes nothing; ten in a row are an
-/// `Error(invalid_model)`. On SIGINT and SIGTERM the step under way is finished, a checkpoint is written and
+/// Every `log_every` steps a line goes to `metrics.jsonl` (`MetricsLog`), every `checkpoint_every` and at the end a
+/// checkpoint is written. A run that is stopped and resumed takes the same steps as one that is not: on one CPU thread
+/// its weights are the same to the last bit. A step whose loss or gradients are not finite changes nothing; ten in a
+/// row are an `Error(invalid_model)`. On SIGINT and SIGTERM the step under way is finished, a checkpoint is written and
 /// `Interrupted` thrown.
 TrainingResult train(Objective& objective, TorchBackend& backend, const OptimisationOptions& options,
                      const TrainerContext& context);

@@ -6,9 +6,18 @@
 
 namespace capdiff {
 
+CaptionDataset recipe_dataset(const DataOptions& data, const std::vector<std::string>& splits) {
+  return read_dataset(data.path("dataset"), splits, data.validation_share());
+}
+
+std::vector<PhotoSource> recipe_photos(const DataOptions& data, const CaptionDataset& dataset) {
+  const bool knows = !dataset.folder.empty() && !data.has("images");
+  return photo_sources(dataset, knows ? dataset.folder : data.path("images"));
+}
+
 std::vector<std::string> training_captions(const DataOptions& data) {
   std::vector<std::string> captions;
-  for (const CaptionedImage& image : read_dataset(data.path("dataset"), data.splits()).images)
+  for (const CaptionedImage& image : recipe_dataset(data, data.splits()).images)
     captions.insert(captions.end(), image.captions.begin(), image.captions.end());
   if (data.has("captions"))
     for (SourcedCaption& sourced : read_captions_tsv(data.path("captions")))

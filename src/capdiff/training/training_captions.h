@@ -4,10 +4,17 @@
 #include <vector>
 
 #include "capdiff/captioners/ladic_config.h"
+#include "capdiff/data/photo_source.h"
 #include "capdiff/training/caption_tokens.h"
 #include "capdiff/training/recipe.h"
 
 namespace capdiff {
+
+/// The pictures of some splits of the recipe's dataset; no splits means all.
+CaptionDataset recipe_dataset(const DataOptions& data, const std::vector<std::string>& splits);
+
+/// Where the pictures of that dataset are: in data.images, unless the dataset says it itself.
+std::vector<PhotoSource> recipe_photos(const DataOptions& data, const CaptionDataset& dataset);
 
 /// Every caption that may be learnt from: those of the training splits, and text without photos where there is some.
 std::vector<std::string> training_captions(const DataOptions& data);

@@ -92,7 +92,8 @@ struct UpdatedName {
   explicit UpdatedName(const std::string& name) {
     constexpr std::size_t kAdamPrefix = std::string_view("adamw.").size();
     const std::size_t dot = name.find('.', kAdamPrefix);
-    if (dot == std::string::npos || name.find_first_not_of("0123456789", kAdamPrefix) != dot || dot - kAdamPrefix > 6) return;
+    if (dot == std::string::npos || name.find_first_not_of("0123456789", kAdamPrefix) != dot || dot - kAdamPrefix > 6)
+      return;
     updates = std::stoll(name.substr(kAdamPrefix, dot - kAdamPrefix));
     parameter = name.substr(dot + 1);
   }

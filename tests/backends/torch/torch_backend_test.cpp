@@ -251,6 +251,31 @@ TEST_F(TorchBackendTest, NothingIsRecordedUnderNoGrad) {
   EXPECT_FALSE(TorchBackend::tensor(backend_->linear(x, packed, Activation::none, {})).requires_grad());
 }
 
+TEST_F(TorchBackendTest, CountsTheOperationsOfProducts) {
+  backend_->set_trainable([](const std::string& name) { return name == "w"; });
+  const Parameter weights[] = {parameter("w", {3, 2})};
+  const Packed packed = backend_->bind_linear(weights, {});
+  const Value x = backend_->upload(zeros({5, 2}));
+  const auto counted = [&](const std::function<Value()>& run) {
+    const double before = backend_->product_operations();
+    run();
+    return backend_->product_operations() - before;
+  };
+  constexpr double kLinear = 2 * 5 * 2 * 3;
+  EXPECT_EQ(counted([&] { return backend_->linear(x, packed, Activation::none, {}); }), 2 * kLinear);
+  {
+    const torch::NoGradGuard no_grad;
+    EXPECT_EQ(counted([&] { return backend_->linear(x, packed, Activation::none, {}); }), kLinear);
+  }
+  // Scores and sums over 4 queries, 7 keys and two heads of width 3 and 2.
+  const Value q = backend_->upload(zeros({1, 4, 6})), k = backend_->upload(zeros({1, 7, 6}));
+  const Value v = backend_->upload(zeros({1, 7, 4}));
+  EXPECT_EQ(counted([&] { return backend_->attention(q, k, v, {.heads = 2}); }), 2 * 4 * 7 * (6 + 4));
+  const Packed kernel = backend_->bind_conv2d(parameter("kernel", {4, 1, 3, 3}), {}, 2);
+  const Value image = backend_->upload(zeros({1, 5, 5, 2}));
+  EXPECT_EQ(counted([&] { return backend_->conv2d(image, kernel, {.groups = 2}); }), 2 * 3 * 3 * 4 * 1 * 9);
+}
+
 TEST(MakeTorchBackend, RefusesWhatItCannotDo) {
   expect_error(ErrorCode::unsupported, "I8", [] { make_torch_backend({.compute = DType::i8}); });
   expect_error(ErrorCode::unsupported, "onednn", [] { make_torch_backend({.deterministic = true}); });

@@ -40,6 +40,10 @@ class TorchBackend final : public Backend {
   /// Dropout acts only while training. A new backend is not training.
   void train(bool training) { training_ = training; }
   bool training() const { return training_; }
+  /// Floating-point operations, two a multiply-add, of all linear, attention and conv2d layers so far. A product that
+  /// records history counts once more for each of its operands that needs a gradient: as much as the backward pass will
+  /// do.
+  double product_operations() const { return product_operations_; }
   /// Restarts the generator that dropout draws from.
   void seed(std::uint64_t seed);
 
@@ -102,12 +106,15 @@ class TorchBackend final : public Backend {
  private:
   torch::Tensor leaf(const Parameter& parameter);
   const torch::Tensor& find(const std::string& name) const;
+  /// Counts a product of two operands.
+  void count(double multiply_adds, const torch::Tensor& a, const torch::Tensor& b);
   torch::Tensor drop(const torch::Tensor& x, float p);
   at::ScalarType compute_type() const { return options_.compute == DType::bf16 ? at::kBFloat16 : at::kFloat; }
 
   torch::Device device_;
   at::Generator generator_;
   bool training_ = false;
+  double product_operations_ = 0;
   std::function<bool(const std::string&)> trainable_;
   std::vector<std::pair<std::string, torch::Tensor>> parameters_;
   std::unordered_map<std::string, std::size_t> index_;

@@ -62,6 +62,7 @@ Value TorchBackend::linear(const Value& x, const Packed& weights, Activation act
 
     const auto [weight, bias] = packed.prepare(compute_type());
     const torch::Tensor rows = tensor(x).reshape({x.shape().rows(), in});
+    count(static_cast<double>(x.shape().numel()) * static_cast<double>(out), rows, weight);
     torch::Tensor y;
     if (compute_type() == at::kFloat) {
       y = torch::linear(rows, weight, bias);
@@ -73,6 +74,12 @@ Value TorchBackend::linear(const Value& x, const Packed& weights, Activation act
     y = torch_detail::activate(y, activation).view(result.sizes());
     return residual ? y + tensor(residual) : y;
   });
+}
+
+void TorchBackend::count(double multiply_adds, const torch::Tensor& a, const torch::Tensor& b) {
+  const bool history = at::GradMode::is_enabled();
+  const int products = 1 + (history && a.requires_grad() ? 1 : 0) + (history && b.requires_grad() ? 1 : 0);
+  product_operations_ += 2.0 * multiply_adds * products;
 }
 
 Value TorchBackend::layer_norm(const Value& x, const Value& gamma, const Value& beta, float eps,
@@ -104,12 +111,15 @@ Value TorchBackend::attention(const Value& q, const Value& k, const Value& v, co
     const torch::Tensor key = tensor(k).reshape({key_batch, keys, heads, width}).permute({0, 2, 3, 1});
     const torch::Tensor content = tensor(v).reshape({key_batch, keys, heads, value_width}).transpose(1, 2);
 
+    const double pairs = static_cast<double>(batch * queries) * static_cast<double>(keys);
+    count(pairs * static_cast<double>(q.shape()[2]), query, key);
     torch::Tensor scores = product(query, key, compute_type()).view({key_batch, heads, share, queries, keys});
     const torch::Tensor hidden = hidden_keys(options, key_batch, queries, device_);
     // The lowest finite score underflows to probability 0 beside any seen key, and unlike −∞ makes no NaN without one.
     if (hidden.defined()) scores = scores.masked_fill(hidden, std::numeric_limits<float>::lowest());
     torch::Tensor probabilities = drop(scores.softmax(-1), options.dropout);
 
+    count(pairs * static_cast<double>(v.shape()[2]), probabilities, content);
     torch::Tensor y = product(probabilities.view({key_batch, heads, share * queries, keys}), content, compute_type())
                           .view({key_batch, heads, share, queries, value_width});
     if (hidden.defined()) y = y.masked_fill(hidden.all(-1, /*keepdim=*/true), 0.0);
@@ -154,6 +164,7 @@ Value TorchBackend::conv2d(const Value& x, const Packed& weights, const Conv2dOp
     const auto [weight, bias] = packed.prepare(compute_type());
     torch::Tensor y =
         torch::conv2d(image, weight, {}, {o.stride, o.stride}, padding, {1, 1}, o.groups).permute({0, 2, 3, 1});
+    count(static_cast<double>(y.numel()) * static_cast<double>(kernel[1] * kernel[2] * kernel[3]), image, weight);
     y = y.to(at::kFloat);
     if (bias.defined()) y = y + bias;
     return torch_detail::activate(y, o.activation);

@@ -1,0 +1,89 @@
+#include "capdiff/formats/webdataset.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "capdiff/formats/dataset.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/tar_file.h"
+#include "tests/support/temporary_folder.h"
+
+namespace capdiff::test {
+namespace {
+
+using ::testing::ElementsAre;
+
+TEST(WebDataset, PairsMembersByTheirKey) {
+  const TemporaryFolder folder;
+  const auto shard = folder.write("shard.tar", tar_file({{"x/1.json", R"({"caption": "a dog", "width": 3})"},
+                                                         {"x/1.jpg", "photo one"},
+                                                         {"x/2.JPEG", "photo two"},
+                                                         {"x/2.txt", "a cat\n\n  two cats \r\n"},
+                                                         {"x/2.seg.png", "something else"},
+                                                         {"x/3.png", "no caption"},
+                                                         {"x/4.txt", "no photo"},
+                                                         {"x/5.json", R"({"caption": ["one", "two"]})"},
+                                                         {"x/5.jpg", "photo five"},
+                                                         {"x/5.txt", "not this"}}));
+  const CaptionDataset dataset = read_webdataset(shard);
+  ASSERT_EQ(dataset.images.size(), 3u);
+  EXPECT_EQ(dataset.folder, shard);
+  EXPECT_EQ(dataset.images[0].path, "x/1.jpg");
+  EXPECT_EQ(dataset.images[0].id, 1);
+  EXPECT_EQ(dataset.images[0].archive, shard);
+  EXPECT_EQ(dataset.images[0].offset, 3 * 512u);
+  EXPECT_EQ(dataset.images[0].size, 9u);
+  EXPECT_EQ(dataset.images[0].split, "train");
+  EXPECT_THAT(dataset.images[0].captions, ElementsAre("a dog"));
+  EXPECT_THAT(dataset.images[1].captions, ElementsAre("a cat", "two cats"));
+  EXPECT_THAT(dataset.images[2].captions, ElementsAre("one", "two"));
+}
+
+TEST(WebDataset, ReadsTheShardsOfAFolderWithTheirSplits) {
+  const TemporaryFolder folder;
+  const auto shard = [](const std::string& key) { return tar_file({{key + ".jpg", "p"}, {key + ".txt", key}}); };
+  folder.write("train-1.tar", shard("b"));
+  folder.write("train-0.tar", shard("a"));
+  folder.write("val-0.tar", shard("c"));
+  folder.write("readme.txt", "");
+  const CaptionDataset all = read_dataset(folder.path());
+  ASSERT_EQ(all.images.size(), 3u);
+  EXPECT_EQ(all.images[0].path, "a.jpg");
+  EXPECT_EQ(all.images[2].split, "val");
+  EXPECT_EQ(read_dataset(folder.path(), {"val"}).images.size(), 1u);
+  expect_error(ErrorCode::invalid_input, "no pictures in split \"test\"",
+               [&] { read_dataset(folder.path(), {"test"}); });
+}
+
+TEST(WebDataset, KeepsAShareOfTheKeysForValidation) {
+  const TemporaryFolder folder;
+  std::vector<std::pair<std::string, std::string>> members;
+  for (int i = 0; i < 200; ++i) {
+    members.emplace_back(std::to_string(i) + ".jpg", "p");
+    members.emplace_back(std::to_string(i) + ".txt", "c");
+  }
+  const auto shard = folder.write("data.tar", tar_file(members));
+  const std::size_t held_out = read_dataset(shard, {"val"}, 0.25).images.size();
+  EXPECT_GT(held_out, 30u);
+  EXPECT_LT(held_out, 70u);
+  EXPECT_EQ(read_dataset(shard, {"train"}, 0.25).images.size(), 200 - held_out);
+}
+
+TEST(WebDataset, NamesTheShardAndTheMember) {
+  const TemporaryFolder folder;
+  const auto refuse = [&](const char* part, const std::string& file) {
+    const auto path = folder.write("shard.tar", file);
+    EXPECT_THAT(expect_error(ErrorCode::invalid_input, part, [&] { read_webdataset(path); }),
+                ::testing::StartsWith(path.string()));
+  };
+  refuse("truncated", "");
+  refuse("1.json", tar_file({{"1.jpg", "p"}, {"1.json", "{\"caption\": "}}));
+  refuse("\"caption\" is 7", tar_file({{"1.jpg", "p"}, {"1.json", "{\"caption\": 7}"}}));
+  refuse("1.txt", tar_file({{"1.jpg", "p"}, {"1.txt", "caf\xe9"}}));
+  refuse("at most", tar_file({{"1.jpg", "p"}, {"1.txt", std::string((1 << 20) + 1, 'a')}}));
+  refuse("same part", tar_file({{"1.jpg", "p"}, {"1.png", "q"}, {"1.txt", "a"}}));
+  refuse("no picture with a caption", tar_file({{"1.jpg", "p"}, {"2.txt", "a"}}));
+}
+
+}  // namespace
+}  // namespace capdiff::test
