@@ -36,7 +36,7 @@ class Recorder : public Objective {
 
 std::vector<std::int64_t> items_of(const Objective& objective, std::uint64_t first, std::int64_t batch,
                                    std::int64_t count) {
-  BatchLoader loader(objective, SampleOrder(1, objective.size()), first, batch, count);
+  BatchLoader loader(objective, SampleOrder(1, objective.size()), first, {.step = batch, .part = batch}, count);
   std::vector<std::int64_t> items;
   std::uint64_t draw = first;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -85,9 +85,23 @@ TEST(BatchLoader, GivesTheSameSamplesInAnyBatchSizeAndFromAnyStart) {
   EXPECT_EQ(items_of(objective, 9, 5, 3), tail);
 }
 
+TEST(BatchLoader, LoadsOneRanksShareOfEachStep) {
+  const Recorder objective(100);
+  // Steps of 12 samples; the second of two ranks, in two batches a step.
+  BatchLoader loader(objective, SampleOrder(1, 100), 12, {.step = 12, .begin = 6, .parts = 2, .part = 3}, 2);
+  std::vector<std::uint64_t> draws;
+  for (int i = 0; i < 4; ++i) {
+    const std::unique_ptr<Batch> prepared = loader.next();
+    const auto& samples = dynamic_cast<const Samples&>(*prepared).samples;
+    EXPECT_EQ(samples.size(), 3u);
+    for (const Sample& sample : samples) draws.push_back(sample.draw);
+  }
+  EXPECT_THAT(draws, testing::ElementsAre(18, 19, 20, 21, 22, 23, 30, 31, 32, 33, 34, 35));
+}
+
 TEST(BatchLoader, CarriesErrorsOverInTheirPlace) {
   const Recorder objective(4, 5);
-  BatchLoader loader(objective, SampleOrder(1, 4), 0, 2, 10);
+  BatchLoader loader(objective, SampleOrder(1, 4), 0, {.step = 2, .part = 2}, 10);
   loader.next();
   loader.next();
   test::expect_error(ErrorCode::invalid_input, "sample 5 is bad", [&] { loader.next(); });
@@ -95,7 +109,7 @@ TEST(BatchLoader, CarriesErrorsOverInTheirPlace) {
 
 TEST(BatchLoader, StopsWithBatchesUnused) {
   const Recorder objective(4);
-  BatchLoader loader(objective, SampleOrder(1, 4), 0, 2, 1'000'000);
+  BatchLoader loader(objective, SampleOrder(1, 4), 0, {.step = 2, .part = 2}, 1'000'000);
   loader.next();
 }
 

@@ -34,9 +34,9 @@ Sample SampleOrder::at(std::uint64_t draw) {
   return {order_[draw % items_], draw};
 }
 
-BatchLoader::BatchLoader(const Objective& objective, SampleOrder order, std::uint64_t first, std::int64_t batch,
-                         std::int64_t count)
-    : objective_(objective), order_(std::move(order)), thread_([=, this] { prepare_all(first, batch, count); }) {}
+BatchLoader::BatchLoader(const Objective& objective, SampleOrder order, std::uint64_t first, SampleShare share,
+                         std::int64_t steps)
+    : objective_(objective), order_(std::move(order)), thread_([=, this] { prepare_all(first, share, steps); }) {}
 
 BatchLoader::~BatchLoader() {
   {
@@ -47,12 +47,14 @@ BatchLoader::~BatchLoader() {
   thread_.join();
 }
 
-void BatchLoader::prepare_all(std::uint64_t first, std::int64_t batch, std::int64_t count) {
-  std::vector<Sample> samples(static_cast<std::size_t>(batch));
-  for (std::int64_t i = 0; i < count; ++i) {
+void BatchLoader::prepare_all(std::uint64_t first, const SampleShare& share, std::int64_t steps) {
+  std::vector<Sample> samples(static_cast<std::size_t>(share.part));
+  for (std::int64_t i = 0; i < steps * share.parts; ++i) {
+    std::uint64_t draw =
+        first + static_cast<std::uint64_t>(i / share.parts * share.step + share.begin + i % share.parts * share.part);
     Prepared prepared;
     try {
-      for (Sample& sample : samples) sample = order_.at(first++);
+      for (Sample& sample : samples) sample = order_.at(draw++);
       prepared.batch = objective_.prepare(samples);
     } catch (...) {
       prepared.error = std::current_exception();

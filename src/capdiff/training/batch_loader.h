@@ -30,18 +30,27 @@ class SampleOrder {
   std::vector<std::int64_t> order_;  // of `epoch_`; empty before the first call
 };
 
+/// Which samples of each optimiser step are loaded here: `parts` batches of `part` samples, from `begin` on. Where one
+/// process does a whole step in one batch, that is all of them.
+struct SampleShare {
+  std::int64_t step = 1;  ///< samples of a whole step, of all ranks
+  std::int64_t begin = 0;
+  std::int64_t parts = 1;
+  std::int64_t part = 1;
+};
+
 /// Prepares batches in a background thread, at most two ahead.
 class BatchLoader {
  public:
-  /// Batches of `batch` samples from sample `first` on; `count` of them. `objective` must outlive the loader.
-  BatchLoader(const Objective& objective, SampleOrder order, std::uint64_t first, std::int64_t batch,
-              std::int64_t count);
+  /// The batches of `steps` steps, the first of which begins with sample `first`. `objective` must outlive the loader.
+  BatchLoader(const Objective& objective, SampleOrder order, std::uint64_t first, SampleShare share,
+              std::int64_t steps);
   /// Waits for the batch in preparation.
   ~BatchLoader();
   BatchLoader(const BatchLoader&) = delete;
   BatchLoader& operator=(const BatchLoader&) = delete;
 
-  /// The next batch. Throws what its preparation threw. May be called `count` times.
+  /// The next batch. Throws what its preparation threw. May be called `parts` times a step.
   std::unique_ptr<Batch> next();
   /// Time spent waiting in `next`: what faster preparation would save.
   double seconds_waited() const { return seconds_waited_; }
@@ -52,7 +61,7 @@ class BatchLoader {
     std::exception_ptr error;
   };
 
-  void prepare_all(std::uint64_t first, std::int64_t batch, std::int64_t count);
+  void prepare_all(std::uint64_t first, const SampleShare& share, std::int64_t steps);
   /// False where the loader is being destroyed.
   bool push(Prepared prepared);
 

@@ -81,6 +81,7 @@ void run_image_encoder_stage(RunContext& run) {
                    objective.unexplained_variance(kept_aside));
   };
   train(objective, *backend, optimisation, context);
+  if (!run.leads()) return;
 
   std::map<std::string, HostTensor> weights = backend->state();
   std::erase_if(weights, [](const auto& entry) { return !entry.first.starts_with("visual_encoder."); });

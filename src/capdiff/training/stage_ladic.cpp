@@ -60,6 +60,7 @@ void run_text_diffusion_stage(RunContext& run) {
   const LadicModel model(*backend, parameters, config, special_ids(tokenizer.vocabulary()), /*with_text_encoder=*/true);
   LadicObjective objective(*backend, model, recipe_preprocessor(config), nullptr, std::move(items), captions, options);
   train(objective, *backend, optimisation, run.trainer());
+  if (!run.leads()) return;
   std::map<std::string, HostTensor> weights = backend->state();
   std::erase_if(weights, [](const auto& entry) { return !learns(entry.first); });
   write_safetensors(run.output("diffuser.safetensors"), weights);
@@ -107,6 +108,7 @@ void run_ladic_stage(RunContext& run) {
   context.validate_every = optimisation.checkpoint_every;
   context.validate = [&](std::int64_t) { export_model(folder, run, config, backend->state()); };
   train(objective, *backend, optimisation, context);
+  if (!run.leads()) return;
   export_model(folder, run, config, backend->state());
 }
 

@@ -41,6 +41,7 @@ void run_language_model_stage(RunContext& run) {
   LanguageModelObjective objective(*backend, parameters, config.text, captions, tokenizer.vocabulary(),
                                    mask_probability, run.seed());
   train(objective, *backend, optimisation, run.trainer());
+  if (!run.leads()) return;
   write_safetensors(run.output("text.safetensors"), backend->state());
 }
 
