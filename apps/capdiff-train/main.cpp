@@ -3,7 +3,9 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -13,6 +15,8 @@
 #include "capdiff/base/logging.h"
 #include "capdiff/training/interruption.h"
 #include "capdiff/training/model_export.h"
+#include "capdiff/training/rank_environment.h"
+#include "capdiff/training/ranks.h"
 #include "capdiff/training/recipe.h"
 #include "capdiff/training/stages.h"
 #include "capdiff/training/verify_gradients.h"
@@ -28,6 +32,7 @@ struct TrainArguments {
   std::vector<std::string> stages;
   std::string from;
   std::optional<int> threads;
+  std::optional<int> keep;
   bool resume = true;
   bool dump_config = false;
 };
@@ -61,6 +66,7 @@ CLI::App* add_train(CLI::App& app, TrainArguments& arguments) {
       ->allow_extra_args(false);
   train->add_option("--from", arguments.from, "Start from the weights of this model folder")->type_name("DIR");
   train->add_option("--threads", arguments.threads, "CPU threads (default: what the machine offers)")->type_name("N");
+  train->add_option("--keep", arguments.keep, "Checkpoints of a stage that are kept (default: 2)")->type_name("K");
   train->add_flag("--resume,!--no-resume", arguments.resume,
                   "Go on where an earlier run stopped (default), or start anew");
   train->add_flag("--dump-config", arguments.dump_config, "Print the recipe in force and stop");
@@ -68,15 +74,19 @@ CLI::App* add_train(CLI::App& app, TrainArguments& arguments) {
 }
 
 void run_train(TrainArguments arguments) {
-  if (!arguments.from.empty())
-    arguments.overrides.push_back("from.model=" + nlohmann::json(arguments.from).dump());
+  if (!arguments.from.empty()) arguments.overrides.push_back("from.model=" + nlohmann::json(arguments.from).dump());
   if (arguments.threads) arguments.overrides.push_back(fmt::format("threads={}", *arguments.threads));
+  if (arguments.keep) arguments.overrides.push_back(fmt::format("keep_checkpoints={}", *arguments.keep));
   const capdiff::Recipe recipe = capdiff::Recipe::load(arguments.recipe, arguments.overrides);
   if (arguments.dump_config) {
     fmt::print("{}", recipe.toml());
     return;
   }
-  capdiff::run_recipe(recipe, {.resume = arguments.resume, .only = arguments.stages});
+  const capdiff::RankEnvironment environment = capdiff::read_rank_environment();
+  if (environment.rank > 0 && !std::getenv("CAPDIFF_LOG")) capdiff::set_up_logging("warning");
+  const auto ranks = std::make_shared<capdiff::Ranks>(environment, capdiff::rank_device(recipe, environment.local_rank),
+                                                      recipe.rank_timeout());
+  capdiff::run_recipe(recipe, {.resume = arguments.resume, .only = arguments.stages, .ranks = ranks});
 }
 
 CLI::App* add_export(CLI::App& app, ExportArguments& arguments) {

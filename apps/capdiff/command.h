@@ -32,5 +32,7 @@ void add_tokenize(CLI::App& app, Action& action);
 void add_verify(CLI::App& app, Action& action);
 /// `train` and `export` belong to capdiff-train, which is executed in place of this program.
 void add_train(CLI::App& app, Action& action, int argc, char** argv);
+/// `launch` starts several processes of capdiff-train and watches over them.
+void add_launch(CLI::App& app, Action& action);
 
 }  // namespace capdiff::app

@@ -14,7 +14,6 @@ using namespace capdiff;
 constexpr const char* kLater[][2] = {
     {"bench", "Measure speed"},
     {"serve", "Serve captions over HTTP"},
-    {"launch", "Start several training processes"},
 };
 
 int run(int argc, char** argv) {
@@ -32,6 +31,7 @@ int run(int argc, char** argv) {
   app::add_evaluate(app, action);
   app::add_score(app, action);
   app::add_train(app, action, argc, argv);
+  app::add_launch(app, action);
   app::add_info(app, action);
   app::add_convert(app, action);
   app::add_tokenize(app, action);

@@ -42,7 +42,8 @@ class Recorder : public Objective {
 
 std::vector<std::int64_t> items_of(const Objective& objective, std::uint64_t first, std::int64_t batch,
                                    std::int64_t count, int workers = 1) {
-  BatchLoader loader(objective, SampleOrder(1, objective.size()), first, batch, count, workers);
+  BatchLoader loader(objective, SampleOrder(1, objective.size()), first, {.step = batch, .part = batch}, count,
+                     workers);
   std::vector<std::int64_t> items;
   std::uint64_t draw = first;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -98,10 +99,24 @@ TEST(BatchLoader, ManyWorkersKeepTheOrder) {
   EXPECT_EQ(items_of(objective, 3, 2, 60, 8), alone);
 }
 
+TEST(BatchLoader, LoadsOneRanksShareOfEachStep) {
+  const Recorder objective(100);
+  // Steps of 12 samples; the second of two ranks, in two batches a step.
+  BatchLoader loader(objective, SampleOrder(1, 100), 12, {.step = 12, .begin = 6, .parts = 2, .part = 3}, 2);
+  std::vector<std::uint64_t> draws;
+  for (int i = 0; i < 4; ++i) {
+    const std::unique_ptr<Batch> prepared = loader.next();
+    const auto& samples = dynamic_cast<const Samples&>(*prepared).samples;
+    EXPECT_EQ(samples.size(), 3u);
+    for (const Sample& sample : samples) draws.push_back(sample.draw);
+  }
+  EXPECT_THAT(draws, testing::ElementsAre(18, 19, 20, 21, 22, 23, 30, 31, 32, 33, 34, 35));
+}
+
 TEST(BatchLoader, CarriesErrorsOverInTheirPlace) {
   const Recorder objective(4, 5);
   for (const int workers : {1, 4}) {
-    BatchLoader loader(objective, SampleOrder(1, 4), 0, 2, 10, workers);
+    BatchLoader loader(objective, SampleOrder(1, 4), 0, {.step = 2, .part = 2}, 10, workers);
     loader.next();
     loader.next();
     test::expect_error(ErrorCode::invalid_input, "sample 5 is bad", [&] { loader.next(); });
@@ -111,7 +126,7 @@ TEST(BatchLoader, CarriesErrorsOverInTheirPlace) {
 TEST(BatchLoader, StopsWithBatchesUnused) {
   const Recorder objective(4);
   for (const int workers : {1, 4}) {
-    BatchLoader loader(objective, SampleOrder(1, 4), 0, 2, 1'000'000, workers);
+    BatchLoader loader(objective, SampleOrder(1, 4), 0, {.step = 2, .part = 2}, 1'000'000, workers);
     loader.next();
   }
 }

@@ -1,9 +1,19 @@
 #include "capdiff/training/checkpoint.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <csignal>
+#include <cstdlib>
 #include <fstream>
 #include <limits>
+#include <memory>
+#include <sstream>
 
 #include "capdiff/base/error.h"
 #include "tests/support/expect_error.h"
@@ -56,6 +66,15 @@ TEST(Checkpoint, TheNewestTwoAreKept) {
   EXPECT_FALSE(fs::exists(folder.path() / "step-000010"));
 }
 
+TEST(Checkpoint, AsManyAreKeptAsAskedFor) {
+  const test::TemporaryFolder folder;
+  for (const std::int64_t step : {1, 2, 3, 4}) {
+    save_checkpoint(folder.path(), {.step = step, .items = 5}, tensors_of(1.0f), /*keep=*/3);
+  }
+  EXPECT_FALSE(fs::exists(folder.path() / "step-000001"));
+  EXPECT_TRUE(fs::exists(folder.path() / "step-000002"));
+}
+
 TEST(Checkpoint, NoneIsNothing) {
   const test::TemporaryFolder folder;
   EXPECT_FALSE(latest_checkpoint(folder.path()));
@@ -82,6 +101,17 @@ void with_a_flipped_byte(const fs::path& path) {
   file.seekp(-1, std::ios::end);
   file.put('\x55');
 }
+void with_weights_of_another_step(const fs::path& path) {
+  fs::copy_file(path.parent_path() / "step-000001" / "weights.safetensors", path / "weights.safetensors",
+                fs::copy_options::overwrite_existing);
+}
+void with_more_weights(const fs::path& path) {
+  write_safetensors(path / "weights.safetensors",
+                    {{"w", HostTensor::of({2}, {2.0f, 2.0f})}, {"more", HostTensor::scalar(2.0f)}});
+}
+void with_weights_of_another_shape(const fs::path& path) {
+  write_safetensors(path / "weights.safetensors", {{"w", HostTensor::of({1, 2}, {2.0f, 2.0f})}});
+}
 void with_nothing(const fs::path& path) {
   fs::remove_all(path);
   fs::create_directory(path);
@@ -89,7 +119,8 @@ void with_nothing(const fs::path& path) {
 
 INSTANTIATE_TEST_SUITE_P(Ways, BrokenCheckpoint,
                          ::testing::Values(without_state, without_weights, with_truncated_weights, with_half_a_state,
-                                           with_a_flipped_byte, with_nothing));
+                                           with_a_flipped_byte, with_weights_of_another_step, with_more_weights,
+                                           with_weights_of_another_shape, with_nothing));
 
 TEST_P(BrokenCheckpoint, IsPassedOver) {
   const test::TemporaryFolder folder;
@@ -112,6 +143,46 @@ TEST(Checkpoint, AHalfWrittenOneIsNotSeen) {
   save(folder.path(), 2);
   EXPECT_EQ(latest_checkpoint(folder.path())->state.step, 2);
   EXPECT_FALSE(fs::exists(folder.path() / ".step-000002.partial"));
+}
+
+TEST(Checkpoint, TheDamagedTensorIsNamed) {
+  const test::TemporaryFolder folder;
+  save(folder.path(), 2);
+  with_a_flipped_byte(folder.path() / "step-000002");
+  std::ostringstream log;
+  const auto previous = spdlog::default_logger();
+  spdlog::set_default_logger(
+      std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(log)));
+  EXPECT_FALSE(latest_checkpoint(folder.path()));
+  spdlog::set_default_logger(previous);
+  EXPECT_THAT(log.str(), testing::HasSubstr("optimizer.safetensors: tensor m is damaged"));
+}
+
+/// A disk with room for `bytes` more of any file: exits with 0 where saving fails with an `Error(io)`.
+[[noreturn]] void save_on_a_full_disk(const fs::path& folder, rlim_t bytes) {
+  const rlimit limit{bytes, bytes};
+  ::signal(SIGXFSZ, SIG_IGN);
+  ::setrlimit(RLIMIT_FSIZE, &limit);
+  try {
+    save(folder, 2);
+  } catch (const Error& error) {
+    std::_Exit(error.code() == ErrorCode::io ? 0 : 2);
+  }
+  std::_Exit(1);
+}
+
+TEST(Checkpoint, AFullDiskIsAnErrorAndLeavesTheOneBefore) {
+  const test::TemporaryFolder folder;
+  save(folder.path(), 1);
+  for (const rlim_t bytes : {0, 100, 300}) {  // in the header, in the tensors, in state.json
+    const pid_t child = ::fork();
+    if (child == 0) save_on_a_full_disk(folder.path(), bytes);
+    int status = -1;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0) << "with room for " << bytes << " bytes";
+    EXPECT_EQ(latest_checkpoint(folder.path())->state.step, 1);
+    EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()), 1) << "something is left";
+  }
 }
 
 TEST(Checkpoint, AFolderThatCannotBeWrittenIsAnError) {

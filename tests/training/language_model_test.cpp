@@ -7,6 +7,7 @@
 #include "capdiff/evaluation/ladic_golden.h"
 #include "capdiff/training/latent_statistics.h"
 #include "capdiff/training/optimizer.h"
+#include "capdiff/training/step_gradients.h"
 
 namespace capdiff::test {
 namespace {
@@ -46,6 +47,30 @@ TEST_F(LanguageModelTest, LearnsThreeCaptionsByHeart) {
   }
   EXPECT_NEAR(first, std::log(static_cast<double>(tokenizer_.vocabulary().size())), 0.5);
   EXPECT_LT(last, 0.6 * first);
+}
+
+/// A loss that is no mean over samples: captions have different numbers of masked words.
+TEST_F(LanguageModelTest, AccumulatedBatchesHaveTheGradientsOfOneBatch) {
+  backend_->set_trainable([](const std::string&) { return true; });
+  ParameterStore parameters;
+  parameters.initialise_missing(1);
+  LanguageModelObjective objective(*backend_, parameters, golden_.config(Profile::paper).text, captions_,
+                                   tokenizer_.vocabulary(), 0.3, 9);
+  Ranks alone;
+  StepGradients gradients(objective, *backend_, backend_->trainable_parameters(), alone, 9);
+  const auto run = [&](std::int64_t parts) {
+    for (auto& [name, parameter] : backend_->trainable_parameters()) parameter.mutable_grad().reset();
+    BatchLoader loader(objective, SampleOrder(9, objective.size()), 0, share_of_rank(6, parts, alone), 1);
+    const double loss = gradients.compute(loader, 0, parts).total.item<double>();
+    std::vector<torch::Tensor> flat;
+    for (const auto& [name, parameter] : backend_->trainable_parameters())
+      if (parameter.grad().defined()) flat.push_back(parameter.grad().reshape(-1));
+    return std::pair(loss, torch::cat(flat));
+  };
+  const auto [loss, expected] = run(1);
+  const auto [accumulated_loss, accumulated] = run(3);
+  EXPECT_NEAR(accumulated_loss, loss, 1e-6 * loss);
+  EXPECT_LT((accumulated - expected).norm().item<double>(), 1e-5 * expected.norm().item<double>());
 }
 
 TEST_F(LanguageModelTest, CaptionsWithoutWordsAreLeftOut) {

@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -12,125 +11,23 @@
 #include "capdiff/image/decode.h"
 #include "capdiff/training/model_export.h"
 #include "capdiff/training/stages.h"
-#include "tests/image/pictures.h"
 #include "tests/support/command.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/training/toy_recipe.h"
 
 namespace capdiff::test {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kRecipe = R"(
-name = "toy"
-seed = 3
-threads = 1
-[data]
-dataset = "dataset.json"
-images = "images"
-splits = ["train"]
-teacher = "teacher"
-[model]
-model_type = "ladic"
-profile = "paper"
-length = 10
-[model.image_encoder]
-type = "conv-vit"
-image_size = 16
-stages = [{ channels = 4, blocks = 0, norm = false }, { channels = 8, blocks = 1 }]
-depth = 1
-heads = 2
-mlp = 16
-[model.text]
-vocab_size = 40
-hidden = 12
-heads = 2
-intermediate = 24
-max_position = 16
-encoder_layers = 1
-decoder_layers = 1
-[model.diffuser]
-hidden = 24
-layers = 1
-heads = 2
-intermediate = 32
-max_position = 16
-[scheduler]
-schedule = "cosine"
-noise_factor = 2.0
-sample_noise_factor = 2.0
-[generation]
-steps = 4
-[vocabulary]
-size = 40
-min_pair_count = 1
-[language_model]
-steps = 8
-batch = 4
-learning_rate = 1e-2
-[statistics]
-captions = 12
-[image_encoder]
-steps = 6
-batch = 4
-learning_rate = 1e-2
-ema = 0.9
-components = 5
-teacher_side = 32
-held_out = 2
-[ladic]
-steps = 6
-batch = 2
-captions_per_photo = 2
-learning_rate = 1e-2
-ema = 0.9
-train_image_encoder = true
-frozen_image_encoder_steps = 2
-[validation]
-every = 4
-steps = 2
-)";
-
-/// Six pictures of two colours with captions that name them, and a teacher of one convolution.
-void write_data(const fs::path& folder) {
-  fs::create_directories(folder / "images");
-  fs::create_directories(folder / "teacher");
-  nlohmann::json dataset{{"dataset", "toy"}, {"images", nlohmann::json::array()}};
-  for (int i = 0; i < 6; ++i) {
-    Image image(24 + i, 20);
-    for (std::size_t p = 0; p < image.rgb.size(); ++p)
-      image.rgb[p] = static_cast<std::uint8_t>(p % 3 == static_cast<std::size_t>(i % 2) ? 220 - 9 * i : 30);
-    const std::string name = std::to_string(i) + ".jpg";
-    const Bytes bytes = encode_jpeg(image);
-    std::ofstream(folder / "images" / name, std::ios::binary)
-        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-    const char* colour = i % 2 == 0 ? "red" : "green";
-    dataset["images"].push_back({{"imgid", i},
-                                 {"filename", name},
-                                 {"split", i == 5 ? "val" : "train"},
-                                 {"sentences",
-                                  {{{"raw", std::string("a ") + colour + " picture ."}},
-                                   {{"raw", std::string("something ") + colour + " on a wall"}}}}});
-  }
-  std::ofstream(folder / "dataset.json") << dataset;
-  std::ofstream(folder / "teacher" / "toy.json") << R"({"ops": [
-    {"op": "Conv", "in": ["input"], "out": "a", "weight": "c", "stride": 8, "groups": 1, "pads_tlbr": [0, 0, 0, 0]},
-    {"op": "GlobalAveragePool", "in": ["a"], "out": "b"}]})";
-  HostTensor weight(DType::f32, {6, 3, 8, 8});
-  for (std::size_t i = 0; i < weight.values<float>().size(); ++i)
-    weight.mutable_values<float>()[i] = static_cast<float>(i % 13) / 13.0f - 0.5f;
-  write_safetensors(folder / "teacher" / "toy.safetensors",
-                    {{"c.weight", weight}, {"c.bias", HostTensor(DType::f32, {6})}});
-}
-
 /// Trains all stages once for all tests.
 class RecipeRun : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
     folder_ = std::make_unique<TemporaryFolder>();
-    write_data(folder_->path());
-    std::ofstream(folder_->path() / "toy.toml") << kRecipe;
+    write_toy_data(folder_->path());
+    std::ofstream(folder_->path() / "toy.toml") << kToyRecipe;
     run_recipe(recipe(), {});
   }
   static void TearDownTestSuite() { folder_.reset(); }

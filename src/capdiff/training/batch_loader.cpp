@@ -34,13 +34,13 @@ Sample SampleOrder::at(std::uint64_t draw) {
   return {order_[draw % items_], draw};
 }
 
-BatchLoader::BatchLoader(const Objective& objective, SampleOrder order, std::uint64_t first, std::int64_t batch,
-                         std::int64_t count, int workers)
+BatchLoader::BatchLoader(const Objective& objective, SampleOrder order, std::uint64_t first, SampleShare share,
+                         std::int64_t steps, int workers)
     : objective_(objective),
       order_(std::move(order)),
       first_(first),
-      batch_(batch),
-      count_(count),
+      share_(share),
+      count_(steps * share.parts),
       ahead_(workers + kSpare) {
   for (int i = 0; i < workers; ++i) workers_.emplace_back([this] { work(); });
 }
@@ -55,14 +55,14 @@ BatchLoader::~BatchLoader() {
 }
 
 void BatchLoader::work() {
-  std::vector<Sample> samples(static_cast<std::size_t>(batch_));
+  std::vector<Sample> samples(static_cast<std::size_t>(share_.part));
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait(lock, [&] { return stopping_ || begun_ == count_ || begun_ < taken_ + ahead_; });
     if (stopping_ || begun_ == count_) return;
     const std::int64_t number = begun_++;
     // The order is that of an epoch, so neighbouring batches are cheap; it is shared, and the lock is held.
-    std::uint64_t draw = first_ + static_cast<std::uint64_t>(number * batch_);
+    std::uint64_t draw = first_ + share_.offset(number);
     for (Sample& sample : samples) sample = order_.at(draw++);
     lock.unlock();
     Prepared prepared = prepare(samples);

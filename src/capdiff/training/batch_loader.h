@@ -31,19 +31,33 @@ class SampleOrder {
   std::vector<std::int64_t> order_;  // of `epoch_`; empty before the first call
 };
 
+/// Which samples of each optimiser step are loaded here: `parts` batches of `part` samples, from `begin` on. Where one
+/// process does a whole step in one batch, that is all of them.
+struct SampleShare {
+  std::int64_t step = 1;  ///< samples of a whole step, of all ranks
+  std::int64_t begin = 0;
+  std::int64_t parts = 1;
+  std::int64_t part = 1;
+
+  /// How many samples after the first one of step 0 batch number `batch` begins.
+  std::uint64_t offset(std::int64_t batch) const {
+    return static_cast<std::uint64_t>(batch / parts * step + begin + batch % parts * part);
+  }
+};
+
 /// Prepares batches in background threads, a few ahead. They come in order, and do not depend on the number of threads.
 class BatchLoader {
  public:
-  /// Batches of `batch` samples from sample `first` on; `count` of them, prepared by `workers` threads. `objective`
-  /// must outlive the loader.
-  BatchLoader(const Objective& objective, SampleOrder order, std::uint64_t first, std::int64_t batch,
-              std::int64_t count, int workers = 1);
+  /// The batches of `steps` steps, the first of which begins with sample `first`, prepared by `workers` threads.
+  /// `objective` must outlive the loader.
+  BatchLoader(const Objective& objective, SampleOrder order, std::uint64_t first, SampleShare share, std::int64_t steps,
+              int workers = 1);
   /// Waits for the batches in preparation.
   ~BatchLoader();
   BatchLoader(const BatchLoader&) = delete;
   BatchLoader& operator=(const BatchLoader&) = delete;
 
-  /// The next batch. Throws what its preparation threw. May be called `count` times.
+  /// The next batch. Throws what its preparation threw. May be called `parts` times a step.
   std::unique_ptr<Batch> next();
   /// Time spent waiting in `next`: what faster preparation would save.
   double seconds_waited() const { return seconds_waited_; }
@@ -61,7 +75,8 @@ class BatchLoader {
   const Objective& objective_;
   SampleOrder order_;
   std::uint64_t first_;
-  std::int64_t batch_, count_;
+  SampleShare share_;
+  std::int64_t count_;
   std::int64_t ahead_;  // batches that may be begun beyond those that were taken
   double seconds_waited_ = 0;
   std::mutex mutex_;

@@ -29,8 +29,30 @@ constexpr std::string_view kStepPrefix = "step-";
 constexpr std::string_view kExtension = ".safetensors";
 constexpr std::size_t kMaxFiles = 16;
 
-std::string hash_of(const fs::path& path) {
-  return fmt::format("{:016x}", xxh3_64(MappedFile::open(path)->bytes()));
+/// What a checkpoint remembers of a tensor: "F32 [2, 3] 0123456789abcdef", the number being its XXH3.
+std::string description_of(const HostTensor& tensor) {
+  return fmt::format("{} {} {:016x}", name_of(tensor.dtype()), to_string(tensor.shape()), xxh3_64(tensor.bytes()));
+}
+
+nlohmann::json describe(const std::map<std::string, HostTensor>& tensors) {
+  nlohmann::json descriptions = nlohmann::json::object();
+  for (const auto& [name, tensor] : tensors) descriptions[name] = description_of(tensor);
+  return descriptions;
+}
+
+/// Throws where the file does not hold exactly the tensors that were written.
+void check_tensors(const SafetensorsFile& file, const JsonReader& descriptions) {
+  if (file.entries().size() != descriptions.json().size()) {
+    fail(ErrorCode::invalid_model, "{}: has {} tensors, expected {}", file.name(), file.entries().size(),
+         descriptions.json().size());
+  }
+  for (const std::string& name : file.names()) {
+    const std::string expected = descriptions.get_string(name);
+    if (const std::string found = description_of(file.tensor(name)); found != expected) {
+      fail(ErrorCode::invalid_model, "{}: tensor {} is damaged: it is {}, expected {}", file.name(), name, found,
+           expected);
+    }
+  }
 }
 
 /// Makes new and renamed entries of a folder survive a crash of the machine.
@@ -95,6 +117,21 @@ std::vector<std::pair<std::int64_t, fs::path>> list_checkpoints(const fs::path& 
   return found;
 }
 
+void write_checkpoint(const fs::path& folder, const TrainingState& state, const CheckpointTensors& tensors) {
+  on_disk([&] {
+    fs::remove_all(folder);
+    fs::create_directories(folder);
+  });
+  nlohmann::json manifest = to_json(state);
+  manifest["files"] = nlohmann::json::array();
+  for (const auto& [file, values] : tensors) {
+    write_safetensors(folder / (file + std::string(kExtension)), values);
+    manifest["files"].push_back({{"name", file}, {"tensors", describe(values)}});
+  }
+  write_file_atomically(folder / "state.json", manifest.dump(2) + "\n");
+  flush_folder(folder);
+}
+
 }  // namespace
 
 const SafetensorsFile& Checkpoint::file(const std::string& name) const {
@@ -106,7 +143,7 @@ const SafetensorsFile& Checkpoint::file(const std::string& name) const {
 }
 
 fs::path checkpoint_path(const fs::path& folder, std::int64_t step) {
-  return folder / fmt::format("{}{:06}", kPrefix, step);
+  return folder / fmt::format("{}{:06}", kStepPrefix, step);
 }
 
 Checkpoint read_checkpoint(const fs::path& path) {
@@ -118,12 +155,8 @@ Checkpoint read_checkpoint(const fs::path& path) {
     if (name.find('/') != std::string::npos) {
       fail(ErrorCode::invalid_model, "{}: \"{}\" is not the name of a file", reader.source(), name);
     }
-    const std::string expected = file.get_string("xxh3");
-    if (const std::string found = hash_of(target); found != expected) {
-      fail(ErrorCode::invalid_model, "{}: the file is damaged: its XXH3 is {}, expected {}", target.string(), found,
-           expected);
-    }
-    checkpoint.files.emplace(name, SafetensorsFile::open(target));
+    const auto opened = checkpoint.files.emplace(name, SafetensorsFile::open(target)).first;
+    check_tensors(opened->second, file.get_object("tensors"));
   }
   return checkpoint;
 }
@@ -132,23 +165,17 @@ void save_checkpoint(const fs::path& folder, const TrainingState& state, const C
   const std::string name = fmt::format("{}{:06}", kStepPrefix, state.step);
   const fs::path temporary = folder / ("." + name + ".partial");
   const fs::path target = folder / name;
-  on_disk([&] {
-    fs::remove_all(temporary);
-    fs::create_directories(temporary);
-  });
-  nlohmann::json manifest = to_json(state);
-  manifest["files"] = nlohmann::json::array();
-  for (const auto& [file, values] : tensors) {
-    const fs::path path = temporary / (file + std::string(kExtension));
-    write_safetensors(path, values);
-    manifest["files"].push_back({{"name", file}, {"xxh3", hash_of(path)}});
+  try {
+    write_checkpoint(temporary, state, tensors);
+    on_disk([&] {
+      fs::remove_all(target);  // a damaged one of the same step
+      fs::rename(temporary, target);
+    });
+  } catch (const Error&) {
+    std::error_code ignored;
+    fs::remove_all(temporary, ignored);  // on a full disk, room for others
+    throw;
   }
-  write_file_atomically(temporary / "state.json", manifest.dump(2) + "\n");
-  flush_folder(temporary);
-  on_disk([&] {
-    fs::remove_all(target);  // a damaged one of the same step
-    fs::rename(temporary, target);
-  });
   flush_folder(folder);
   const auto all = list_checkpoints(folder);
   on_disk([&] {

@@ -35,10 +35,10 @@ struct Checkpoint {
 /// Tensors of a checkpoint, by file name without extension and then by name.
 using CheckpointTensors = std::map<std::string, std::map<std::string, HostTensor>>;
 
-/// Writes `folder`/step-000123/ with one safetensors file per entry and `state.json`, which holds the XXH3 of each. The
-/// checkpoint is made under a hidden name, flushed to disk and renamed, so it is there whole or not at all. Then
-/// removes all but the `keep` newest. Throws `Error(io)`, on a full disk for example, leaving earlier checkpoints as
-/// they were.
+/// Writes `folder`/step-000123/ with one safetensors file per entry and `state.json`, which holds the XXH3 of each
+/// tensor. The checkpoint is made under a hidden name, flushed to disk and renamed, so it is there whole or not at all.
+/// Then removes all but the `keep` newest. Throws `Error(io)`, on a full disk for example, leaving earlier checkpoints
+/// as they were and nothing else.
 void save_checkpoint(const std::filesystem::path& folder, const TrainingState& state, const CheckpointTensors& tensors,
                      int keep = 2);
 
@@ -49,7 +49,7 @@ std::filesystem::path checkpoint_path(const std::filesystem::path& folder, std::
 /// not have the content that it was written with.
 Checkpoint read_checkpoint(const std::filesystem::path& path);
 
-/// The newest checkpoint below `folder` whose files have the content they were written with. Others are passed over
+/// The newest checkpoint below `folder` whose tensors are those that were written. Others are passed over
 /// with a warning that names them and says why. Nothing where there is none.
 std::optional<Checkpoint> latest_checkpoint(const std::filesystem::path& folder);
 

@@ -24,10 +24,12 @@ struct Batch {
   virtual ~Batch() = default;
 };
 
-/// The losses of one batch, as scalars with autograd history; `parts` are logged.
+/// The losses of one batch, as scalars with autograd history; `parts` are logged. They are means; `weight` says how
+/// much this one counts beside other batches of the same number of samples, where it is not a mean over samples.
 struct StepLosses {
   torch::Tensor total;
   std::vector<std::pair<std::string, torch::Tensor>> parts;
+  double weight = 1.0;
 };
 
 /// What a training stage minimises. The trainer owns the loop, the optimiser and the checkpoints; an objective owns the

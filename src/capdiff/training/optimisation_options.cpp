@@ -29,6 +29,7 @@ OptimisationOptions read_optimisation(const JsonReader& table) {
     options.epochs = table.get_number("epochs", 1e-6, kMaxEpochs);
   }
   options.batch = table.get_int("batch", 1, kMaxBatch);
+  options.accumulate = table.get_int("accumulate", 1, kMaxBatch, options.accumulate);
   options.learning_rate = table.get_number("learning_rate", 0, 100);
   options.warmup = table.get_number("warmup", 0, 1, options.warmup);
   options.decay = read_decay(table);

@@ -11,7 +11,8 @@ namespace capdiff {
 struct OptimisationOptions {
   std::int64_t steps = 0;
   double epochs = 0;
-  std::int64_t batch = 1;  ///< samples per optimiser step
+  std::int64_t batch = 1;       ///< samples per optimiser step, of all ranks and accumulated batches together
+  std::int64_t accumulate = 1;  ///< batches that each rank does one after the other in a step, to save memory
   double learning_rate = 0;
   double warmup = 0;  ///< fraction of all steps
   Decay decay = Decay::linear;

@@ -9,7 +9,7 @@ namespace capdiff {
 /// reproducible: never reuse one.
 enum class RandomPurpose : std::uint32_t {
   shuffle = 1,          ///< the order of an epoch; index: epoch
-  step = 2,             ///< the generator of the backend, for dropout; index: optimiser step
+  step = 2,             ///< the generator of the backend, for dropout; index: optimiser step; one number a batch of it
   augmentation = 3,     ///< crops, flips and colours of a picture
   caption = 4,          ///< which caption of a picture is taken
   time_step = 5,        ///< t

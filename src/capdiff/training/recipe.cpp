@@ -118,6 +118,8 @@ void add_defaults(toml::table& document, const std::filesystem::path& path) {
   document.insert("compute", "f32");
   document.insert("device", "cpu");
   document.insert("threads", 0);
+  document.insert("keep_checkpoints", 2);
+  document.insert("rank_timeout", 600);
   const char* root = std::getenv("CAPDIFF_DATA");
   if (root == nullptr) return;
   toml::table* data = document.insert("data", toml::table{}).first->second.as_table();
@@ -167,6 +169,8 @@ Recipe::Recipe(const nlohmann::json& document, const std::filesystem::path& path
   backend_.compute = reader.get_choice("compute", {"f32", "bf16"}) == "bf16" ? DType::bf16 : DType::f32;
   backend_.threads = static_cast<int>(reader.get_int("threads", 0, 1024));
   device_ = reader.get_choice("device", {"cpu", "cuda"});
+  keep_checkpoints_ = static_cast<int>(reader.get_int("keep_checkpoints", 1, 1'000'000));
+  rank_timeout_ = std::chrono::seconds(reader.get_int("rank_timeout", 1, 1'000'000));
   for (const char* table : kTables) {
     if (reader.has(table)) reader.get_object(table);
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -60,6 +61,10 @@ class Recipe {
   const BackendOptions& backend() const { return backend_; }
   /// "cpu" or "cuda".
   const std::string& device() const { return device_; }
+  /// How many checkpoints of a stage are kept.
+  int keep_checkpoints() const { return keep_checkpoints_; }
+  /// How long ranks wait for one that does not come, and for a sum.
+  std::chrono::seconds rank_timeout() const { return rank_timeout_; }
   const DataOptions& data() const { return data_; }
 
   bool has(std::string_view table) const;
@@ -78,6 +83,8 @@ class Recipe {
   std::filesystem::path output_;
   BackendOptions backend_;
   std::string device_;
+  int keep_checkpoints_ = 0;
+  std::chrono::seconds rank_timeout_{0};
   DataOptions data_;
   std::string toml_;
 };

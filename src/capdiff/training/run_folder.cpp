@@ -30,7 +30,8 @@ void create_folder(const fs::path& path) {
 
 }  // namespace
 
-RunFolder::RunFolder(fs::path path) : path_(std::move(path)) {
+RunFolder::RunFolder(fs::path path, Access access) : path_(std::move(path)) {
+  if (access == Access::read) return;
   create_folder(path_ / "stages");
   const fs::path name = path_ / "lock";
   lock_ = ::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
@@ -44,7 +45,7 @@ RunFolder::RunFolder(fs::path path) : path_(std::move(path)) {
 }
 
 RunFolder::~RunFolder() {
-  ::close(lock_);
+  if (lock_ >= 0) ::close(lock_);
 }
 
 bool RunFolder::is_done(const std::string& stage, const std::string& settings) const {

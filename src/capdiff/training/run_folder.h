@@ -11,8 +11,11 @@ namespace capdiff {
 /// stages, and in `stages/` a marker for each stage that is done.
 class RunFolder {
  public:
-  /// Creates the folder where it is missing. Throws `Error(usage)` while another process trains in it.
-  explicit RunFolder(std::filesystem::path path);
+  enum class Access { read, write };
+
+  /// To write, creates the folder where it is missing and keeps others from writing to it. Throws `Error(usage)` while
+  /// another process does.
+  explicit RunFolder(std::filesystem::path path, Access access = Access::write);
   ~RunFolder();
   RunFolder(const RunFolder&) = delete;
   RunFolder& operator=(const RunFolder&) = delete;

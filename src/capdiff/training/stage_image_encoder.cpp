@@ -91,6 +91,7 @@ void run_image_encoder(RunContext& run, const ImageEncoderStage& stage) {
     return {{"unexplained_variance", unexplained}};
   };
   train(objective, *backend, stage.optimisation, context);
+  if (!run.leads()) return;
 
   std::map<std::string, HostTensor> weights = backend->state();
   std::erase_if(weights, [](const auto& entry) { return !entry.first.starts_with("visual_encoder."); });
@@ -100,7 +101,7 @@ void run_image_encoder(RunContext& run, const ImageEncoderStage& stage) {
 }  // namespace
 
 Stage image_encoder_stage() {
-  return Stage::of("image_encoder", read_image_encoder, run_image_encoder);
+  return Stage::of("image_encoder", read_image_encoder, run_image_encoder, /*shared=*/true);
 }
 
 }  // namespace capdiff

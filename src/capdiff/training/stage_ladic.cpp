@@ -53,7 +53,7 @@ class ModelKeeper {
   ModelKeeper(RunContext& run, const LadicConfig& config, const TorchBackend& backend)
       : run_(run), config_(config), backend_(backend), best_(run.output("model")), last_(run.file("model-last")) {
     // What a run that began anew finds there is another run's.
-    if (!std::filesystem::exists(run.trainer().checkpoints)) {
+    if (run.leads() && !std::filesystem::exists(run.trainer().checkpoints)) {
       std::filesystem::remove(best_ / "validation.json");
       std::filesystem::remove(last_ / "validation.json");
     }
@@ -117,6 +117,7 @@ void run_text_diffusion(RunContext& run, const TextDiffusionStage& stage) {
   LadicObjective objective(*backend, model, recipe_preprocessor(config), nullptr, std::move(items), captions,
                            stage.training);
   train(objective, *backend, stage.optimisation, run.trainer());
+  if (!run.leads()) return;
   std::map<std::string, HostTensor> weights = backend->state();
   std::erase_if(weights, [](const auto& entry) { return !learns(entry.first); });
   write_safetensors(run.output("diffuser.safetensors"), weights);
@@ -183,22 +184,23 @@ void run_ladic(RunContext& run, const LadicStage& stage) {
   std::optional<LadicValidation> validation;
   context.validate_every = stage.optimisation.checkpoint_every;
   if (stage.validation) {
-    validation.emplace(run, *stage.validation, tokenizer, *backend, model);
+    if (run.leads()) validation.emplace(run, *stage.validation, tokenizer, *backend, model);
     if (stage.validation->every > 0) context.validate_every = stage.validation->every;
   }
   context.validate = [&](std::int64_t step) { return keeper.keep(step, validation ? &*validation : nullptr); };
   const TrainingResult result = train(objective, *backend, stage.optimisation, context);
+  if (!run.leads()) return;
   if (keeper.last_step() != result.steps) keeper.keep(result.steps, validation ? &*validation : nullptr);
 }
 
 }  // namespace
 
 Stage text_diffusion_stage() {
-  return Stage::of("text_diffusion", read_text_diffusion, run_text_diffusion);
+  return Stage::of("text_diffusion", read_text_diffusion, run_text_diffusion, /*shared=*/true);
 }
 
 Stage ladic_stage() {
-  return Stage::of("ladic", read_ladic, run_ladic);
+  return Stage::of("ladic", read_ladic, run_ladic, /*shared=*/true);
 }
 
 }  // namespace capdiff

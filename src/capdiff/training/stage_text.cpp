@@ -56,6 +56,7 @@ void run_language_model(RunContext& run, const LanguageModelStage& stage) {
   LanguageModelObjective objective(*backend, parameters, config.text, captions, tokenizer.vocabulary(),
                                    stage.mask_probability, run.seed());
   train(objective, *backend, stage.optimisation, run.trainer());
+  if (!run.leads()) return;
   write_safetensors(run.output("text.safetensors"), backend->state());
 }
 
@@ -106,7 +107,7 @@ Stage vocabulary_stage() {
 }
 
 Stage language_model_stage() {
-  return Stage::of("language_model", read_language_model, run_language_model);
+  return Stage::of("language_model", read_language_model, run_language_model, /*shared=*/true);
 }
 
 Stage statistics_stage() {

@@ -33,8 +33,9 @@ void check_recipe(const Recipe& recipe, const std::vector<std::string>& only, co
 
 }  // namespace
 
-RunContext::RunContext(const Recipe& recipe, const RunFolder& folder, std::string stage, bool resume)
-    : recipe_(recipe), folder_(folder), stage_(std::move(stage)), resume_(resume) {}
+RunContext::RunContext(const Recipe& recipe, const RunFolder& folder, std::string stage, bool resume,
+                       std::shared_ptr<Ranks> ranks)
+    : recipe_(recipe), folder_(folder), stage_(std::move(stage)), resume_(resume), ranks_(std::move(ranks)) {}
 
 std::filesystem::path RunContext::output(const std::string& name) {
   if (std::ranges::find(outputs_, name) == outputs_.end()) outputs_.push_back(name);
@@ -42,7 +43,7 @@ std::filesystem::path RunContext::output(const std::string& name) {
 }
 
 std::unique_ptr<TorchBackend> RunContext::make_backend() const {
-  return make_torch_backend(recipe_.backend(), recipe_.device() == "cuda" ? torch::kCUDA : torch::kCPU);
+  return make_torch_backend(recipe_.backend(), rank_device(recipe_, ranks_->local_rank()));
 }
 
 TrainerContext RunContext::trainer() const {
@@ -50,7 +51,14 @@ TrainerContext RunContext::trainer() const {
           .checkpoints = folder_.checkpoints(stage_),
           .metrics = folder_.file("metrics.jsonl"),
           .seed = recipe_.seed(),
-          .resume = resume_};
+          .resume = resume_,
+          .keep_checkpoints = recipe_.keep_checkpoints(),
+          .ranks = ranks_};
+}
+
+torch::Device rank_device(const Recipe& recipe, int local_rank) {
+  if (recipe.device() != "cuda") return torch::kCPU;
+  return {torch::kCUDA, static_cast<torch::DeviceIndex>(local_rank)};
 }
 
 const std::vector<Stage>& training_stages() {
@@ -61,21 +69,25 @@ const std::vector<Stage>& training_stages() {
 
 void run_recipe(const Recipe& recipe, const RunOptions& options, const std::vector<Stage>& stages) {
   check_recipe(recipe, options.only, stages);
-  RunFolder folder(recipe.output());
-  write_file_atomically(folder.file("recipe.toml"), recipe.toml());
+  Ranks& ranks = *options.ranks;
+  RunFolder folder(recipe.output(), ranks.leads() ? RunFolder::Access::write : RunFolder::Access::read);
+  if (ranks.leads()) write_file_atomically(folder.file("recipe.toml"), recipe.toml());
   for (const Stage& stage : stages) {
     const bool wanted = options.only.empty() || std::ranges::find(options.only, stage.name) != options.only.end();
     if (!wanted || !recipe.has(stage.name)) continue;
     const std::string settings = recipe.table(stage.name).json().dump();
-    if (!options.resume) folder.forget(stage.name);
-    if (folder.is_done(stage.name, settings)) {
+    if (ranks.leads() && !options.resume) folder.forget(stage.name);
+    if (ranks.leader_says(ranks.leads() && folder.is_done(stage.name, settings))) {
       spdlog::info("stage {} is done", stage.name);
       continue;
     }
-    spdlog::info("stage {} begins", stage.name);
-    RunContext run(recipe, folder, stage.name, options.resume);
-    stage.run(run);
-    folder.mark_done(stage.name, settings, run.outputs());
+    RunContext run(recipe, folder, stage.name, options.resume, options.ranks);
+    if (stage.shared || ranks.leads()) {
+      spdlog::info("stage {} begins", stage.name);
+      stage.run(run);
+    }
+    if (ranks.leads()) folder.mark_done(stage.name, settings, run.outputs());
+    ranks.meet();
   }
 }
 

@@ -18,12 +18,15 @@ namespace capdiff {
 /// What a stage of training is given: the recipe, the run folder, and whether to go on where an earlier run stopped.
 class RunContext {
  public:
-  RunContext(const Recipe& recipe, const RunFolder& folder, std::string stage, bool resume);
+  RunContext(const Recipe& recipe, const RunFolder& folder, std::string stage, bool resume,
+             std::shared_ptr<Ranks> ranks);
 
   const Recipe& recipe() const { return recipe_; }
   const DataOptions& data() const { return recipe_.data(); }
   std::uint64_t seed() const { return recipe_.seed(); }
   bool resume() const { return resume_; }
+  /// Whether this rank writes what the stage has made.
+  bool leads() const { return ranks_->leads(); }
   const std::string& stage() const { return stage_; }
   /// The stage's own table of the recipe.
   JsonReader table() const { return recipe_.table(stage_); }
@@ -48,21 +51,27 @@ class RunContext {
   const RunFolder& folder_;
   std::string stage_;
   bool resume_;
+  std::shared_ptr<Ranks> ranks_;
   std::vector<std::string> outputs_;
 };
+
+/// Where a rank of a recipe computes: on the GPU of its number where the recipe wants one.
+torch::Device rank_device(const Recipe& recipe, int local_rank);
 
 /// A step of training with a table of its own in the recipe.
 struct Stage {
   std::string name;  ///< that of the table
   std::function<void(RunContext&)> run;
+  /// Whether all ranks run it together. The leader alone runs the others while the rest wait.
+  bool shared = false;
   /// Reads the table and throws `Error(usage)` for what is wrong with it: before any stage runs.
   std::function<void(const Recipe&)> check = [](const Recipe&) {};
 
   /// A stage that reads its table with `read` and then runs.
   template <class Options>
   static Stage of(std::string name, Options (*read)(const Recipe& recipe, const JsonReader& table),
-                  void (*run)(RunContext& run, const Options& options)) {
-    return {name, [=](RunContext& context) { run(context, read(context.recipe(), context.table())); },
+                  void (*run)(RunContext& run, const Options& options), bool shared = false) {
+    return {name, [=](RunContext& context) { run(context, read(context.recipe(), context.table())); }, shared,
             [=](const Recipe& recipe) { read(recipe, recipe.table(name)); }};
   }
 };
@@ -88,6 +97,8 @@ struct RunOptions {
   bool resume = true;
   /// Only these stages; empty: all.
   std::vector<std::string> only = {};
+  /// Who trains.
+  std::shared_ptr<Ranks> ranks = std::make_shared<Ranks>();
 };
 
 /// Runs the stages that the recipe has tables for. Throws `Error(usage)` where `only` names a stage that does not exist

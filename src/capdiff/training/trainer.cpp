@@ -9,7 +9,7 @@
 #include <optional>
 
 #include "capdiff/base/error.h"
-#include "capdiff/base/philox.h"
+#include "capdiff/base/hash.h"
 #include "capdiff/base/progress.h"
 #include "capdiff/training/batch_loader.h"
 #include "capdiff/training/checkpoint.h"
@@ -18,7 +18,7 @@
 #include "capdiff/training/machine_use.h"
 #include "capdiff/training/metrics_log.h"
 #include "capdiff/training/optimizer.h"
-#include "capdiff/training/random_streams.h"
+#include "capdiff/training/step_gradients.h"
 
 namespace capdiff {
 namespace {
@@ -70,7 +70,9 @@ class Run {
         optimizer_(trainable(), {.beta1 = options.beta1,
                                  .beta2 = options.beta2,
                                  .weight_decay = options.weight_decay,
-                                 .rate = context.rate}) {
+                                 .rate = context.rate}),
+        share_(share_of_rank(options.batch, options.accumulate, ranks())),
+        gradients_(objective, backend, trainable(), ranks(), context.seed) {
     state_.items = objective.size();
     state_.seed = context.seed;
     total_steps_ = options.total_steps(state_.items);
@@ -79,7 +81,8 @@ class Run {
     matrix_rate_ = matrix_rate(backend);
     operations_before_ = backend.product_operations();
     if (context.resume) resume();
-    log_.emplace(context.metrics, context.stage, state_.step);
+    ranks().require_same(fingerprint(), "the weights at the start of training");
+    if (ranks().leads()) log_.emplace(context.metrics, context.stage, state_.step);
   }
 
   TrainingResult finish() {
@@ -90,6 +93,8 @@ class Run {
   }
 
  private:
+  Ranks& ranks() const { return *context_.ranks; }
+
   NamedTensors trainable() const {
     NamedTensors parameters = backend_.trainable_parameters();
     if (parameters.empty()) fail(ErrorCode::internal, "stage {} has nothing to train", context_.stage);
@@ -114,11 +119,20 @@ class Run {
     spdlog::info("{}: goes on from {}", context_.stage, checkpoint->path.string());
   }
 
+  /// Of all weights and of the step.
+  std::uint64_t fingerprint() const {
+    if (ranks().alone()) return 0;
+    std::vector<std::uint64_t> hashes{static_cast<std::uint64_t>(state_.step)};
+    for (const auto& [name, tensor] : backend_.parameters()) hashes.push_back(xxh3_64(host_view(tensor).bytes()));
+    return xxh3_64(std::as_bytes(std::span(hashes)));
+  }
+
   void take_steps() {
     InterruptionGuard interruption;
-    BatchLoader loader(objective_, SampleOrder(state_.seed, state_.items), state_.draw, options_.batch,
+    BatchLoader loader(objective_, SampleOrder(state_.seed, state_.items), state_.draw, share_,
                        total_steps_ - state_.step, options_.workers);
-    Progress progress(context_.stage, static_cast<std::uint64_t>(total_steps_ - state_.step));
+    std::optional<Progress> progress;
+    if (ranks().leads()) progress.emplace(context_.stage, static_cast<std::uint64_t>(total_steps_ - state_.step));
     const double seconds_before = state_.seconds;
     const Clock::time_point start = Clock::now();
     Window window;
@@ -126,14 +140,14 @@ class Run {
     while (state_.step < total_steps_) {
       step(loader);
       ++window.steps;
-      progress.advance();
+      if (progress) progress->advance();
       state_.seconds = seconds_before + seconds_since(start);
       const bool last = state_.step == total_steps_;
       if (last || state_.step % options_.log_every == 0) {
         write_metrics(window, loader);
         window = Window{0, loader.seconds_waited(), Clock::now()};
       }
-      const int signal = interruption.signal();
+      const auto signal = static_cast<int>(ranks().max(interruption.signal()));
       if (last || signal != 0 || state_.step % options_.checkpoint_every == 0) save();
       if (signal != 0 && !last) {
         throw Interrupted(signal, fmt::format("{}: stopped after {} of {} steps; the same command goes on from there",
@@ -144,12 +158,8 @@ class Run {
   }
 
   void step(BatchLoader& loader) {
-    const auto number = static_cast<std::uint64_t>(state_.step);
-    backend_.seed(RandomStream(state_.seed, static_cast<std::uint32_t>(RandomPurpose::step), number).next_u64());
-    const std::unique_ptr<Batch> batch = loader.next();
-    const StepLosses losses = objective_.losses(*batch);
     optimizer_.zero_gradients();
-    losses.total.backward();
+    const StepLosses losses = gradients_.compute(loader, state_.step, share_.parts);
     gradient_norm_ = optimizer_.gradient_norm();
     learning_rate_ = schedule_.at(state_.step);
     if (std::isfinite(gradient_norm_) && std::isfinite(losses.total.item<double>())) {
@@ -213,6 +223,7 @@ class Run {
     };
     std::string text;
     if (!window_losses_.empty()) losses_ = window_losses_.take_means();
+    if (!log_) return;
     for (const auto& [name, value] : losses_) {
       line["losses"][name] = value;
       text += fmt::format(" {} {:.4f}", name, value);
@@ -226,14 +237,22 @@ class Run {
   }
 
   void save() {
-    CheckpointTensors tensors;
-    for (const auto& [name, tensor] : backend_.parameters()) tensors["weights"][name] = host_view(tensor);
-    tensors["optimizer"] = optimizer_.state();
-    if (average_) tensors["ema"] = average_->state();
-    save_checkpoint(context_.checkpoints, state_, tensors);
+    if (ranks().leads()) {
+      CheckpointTensors tensors;
+      for (const auto& [name, tensor] : backend_.parameters()) tensors["weights"][name] = host_view(tensor);
+      tensors["optimizer"] = optimizer_.state();
+      if (average_) tensors["ema"] = average_->state();
+      save_checkpoint(context_.checkpoints, state_, tensors, context_.keep_checkpoints);
+    }
+    ranks().meet();
   }
 
   void validate() {
+    if (ranks().leads()) validate_here();
+    ranks().meet();
+  }
+
+  void validate_here() {
     const Clock::time_point start = Clock::now();
     const double operations = backend_.product_operations();
     torch::NoGradGuard no_grad;
@@ -253,8 +272,10 @@ class Run {
   const OptimisationOptions& options_;
   const TrainerContext& context_;
   AdamW optimizer_;
+  SampleShare share_;
+  StepGradients gradients_;
   std::optional<MovingAverage> average_;
-  std::optional<MetricsLog> log_;
+  std::optional<MetricsLog> log_;  // the leader's
   TrainingState state_;
   std::int64_t total_steps_ = 0;
   LearningRateSchedule schedule_;

@@ -1,0 +1,175 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <thread>
+
+#include "capdiff/base/philox.h"
+#include "capdiff/training/checkpoint.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/training/worker_process.h"
+
+namespace capdiff::test {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+using Weights = std::map<std::string, std::vector<float>>;
+
+Weights weights_of(const fs::path& path) {
+  const SafetensorsFile file = SafetensorsFile::open(path);
+  Weights weights;
+  for (const std::string& name : file.names()) {
+    const HostTensor tensor = file.tensor(name);
+    weights[name].assign(tensor.values<float>().begin(), tensor.values<float>().end());
+  }
+  return weights;
+}
+
+/// The largest difference of any two weights; they are of the size of 1.
+float distance(const Weights& a, const Weights& b) {
+  float largest = 0.0f;
+  for (const auto& [name, values] : a) {
+    EXPECT_EQ(values.size(), b.at(name).size());
+    for (std::size_t i = 0; i < values.size(); ++i) largest = std::max(largest, std::abs(values[i] - b.at(name)[i]));
+  }
+  return largest;
+}
+
+class DistributedTraining : public testing::Test {
+ protected:
+  WorkerTask task(const std::string& run, std::int64_t steps, std::int64_t batch = 16) const {
+    fs::create_directories(folder_.path() / run);
+    return {.folder = folder_.path() / run, .options = worker_options(steps, batch), .port = free_test_port()};
+  }
+
+  /// Trains with so many ranks and returns the weights of the last one.
+  Weights train_with(int ranks, WorkerTask task) const {
+    std::vector<std::unique_ptr<WorkerProcess>> workers;
+    task.size = ranks;
+    for (task.rank = 0; task.rank < ranks; ++task.rank) workers.push_back(std::make_unique<WorkerProcess>(task));
+    for (auto& worker : workers) EXPECT_EQ(worker->wait(), 0) << worker->output();
+    const Weights leaders = weights_of(task.folder / "weights-0.safetensors");
+    const Weights last = weights_of(task.folder / fmt::format("weights-{}.safetensors", ranks - 1));
+    EXPECT_EQ(distance(leaders, last), 0.0f) << "the ranks have not learnt the same";
+    return last;
+  }
+
+  static std::int64_t newest_step(const fs::path& run) {
+    std::int64_t newest = 0;
+    if (!fs::exists(run / "checkpoints")) return newest;
+    for (const auto& entry : fs::directory_iterator(run / "checkpoints")) {
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with("step-")) newest = std::max<std::int64_t>(newest, std::atoll(name.c_str() + 5));
+    }
+    return newest;
+  }
+
+  /// Waits for a checkpoint at `step` or later; false where the worker ends before.
+  static bool reaches(WorkerProcess& worker, const fs::path& run, std::int64_t step) {
+    while (newest_step(run) < step) {
+      if (!worker.running()) return false;
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
+    return true;
+  }
+
+  TemporaryFolder folder_;
+};
+
+/// Sums in another order: a few units in the last place of each step.
+constexpr float kRounding = 2e-5f;
+
+TEST_F(DistributedTraining, TwoRanksLearnWhatOneLearns) {
+  const Weights one = train_with(1, task("one", 40));
+  EXPECT_LT(distance(train_with(2, task("two", 40)), one), kRounding);
+  EXPECT_GT(distance(train_with(1, task("half", 40, 8)), one), 100 * kRounding);  // the test would notice half a batch
+}
+
+TEST_F(DistributedTraining, AccumulatedBatchesLearnWhatOneBatchLearns) {
+  const Weights one = train_with(1, task("one", 40));
+  WorkerTask accumulating = task("accumulating", 40);
+  accumulating.options.accumulate = 2;
+  EXPECT_LT(distance(train_with(1, accumulating), one), kRounding);
+  WorkerTask both = task("both", 40);
+  both.options.accumulate = 4;
+  EXPECT_LT(distance(train_with(2, both), one), kRounding);
+}
+
+TEST_F(DistributedTraining, RanksDropDifferentThings) {
+  WorkerTask dropping = task("dropping", 1, 2);
+  dropping.dropout = 0.5f;
+  train_with(2, dropping);  // and still end with the same weights
+}
+
+TEST_F(DistributedTraining, AKilledRankIsNamedAndTheCheckpointServes) {
+  WorkerTask killed = task("killed", 1'000'000);
+  killed.options.checkpoint_every = 5;
+  killed.size = 2;
+  WorkerProcess leader(killed);
+  killed.rank = 1;
+  WorkerProcess follower(killed);
+  ASSERT_TRUE(reaches(leader, killed.folder, 5)) << leader.output();
+  follower.signal(SIGKILL);
+  EXPECT_EQ(leader.wait(), 1);
+  EXPECT_THAT(leader.output(), HasSubstr("rank 1 of 2 is lost"));
+
+  const auto checkpoint = latest_checkpoint(killed.folder / "checkpoints");
+  ASSERT_TRUE(checkpoint);
+  WorkerTask resumed = killed;
+  resumed.rank = 0;
+  resumed.size = 1;
+  resumed.options.steps = checkpoint->state.step + 5;
+  WorkerProcess last(resumed);
+  EXPECT_EQ(last.wait(), 0) << last.output();
+  EXPECT_THAT(last.output(), HasSubstr("goes on from"));
+}
+
+TEST_F(DistributedTraining, ASignalToOneRankStopsAllWithOneCheckpoint) {
+  WorkerTask stopped = task("stopped", 1'000'000);
+  stopped.options.checkpoint_every = 20;
+  stopped.size = 2;
+  WorkerProcess leader(stopped);
+  stopped.rank = 1;
+  WorkerProcess follower(stopped);
+  ASSERT_TRUE(reaches(leader, stopped.folder, 20)) << leader.output();
+  follower.signal(SIGTERM);
+  EXPECT_EQ(leader.wait(), 128 + SIGTERM) << leader.output();
+  EXPECT_EQ(follower.wait(), 128 + SIGTERM) << follower.output();
+  const std::string where = fmt::format("stopped after {} of", newest_step(stopped.folder));
+  EXPECT_THAT(leader.output(), HasSubstr(where));
+  EXPECT_THAT(follower.output(), HasSubstr(where));
+}
+
+/// Twenty times killed without warning, at moments that only chance knows, among them those in the middle of writing.
+TEST_F(DistributedTraining, ARunThatIsKilledTwentyTimesEndsWithTheSameBits) {
+  constexpr int kKills = 20;
+  WorkerTask undisturbed = task("undisturbed", 600, 4);
+  undisturbed.dropout = 0.1f;
+  undisturbed.options.checkpoint_every = 200;
+  const Weights expected = train_with(1, undisturbed);
+
+  WorkerTask disturbed = task("disturbed", 600, 4);
+  disturbed.dropout = 0.1f;
+  disturbed.options.checkpoint_every = 1;
+  disturbed.pause = 500;
+  RandomStream random(1, 1, 1);
+  int kills = 0;
+  for (; kills < kKills; ++kills) {
+    WorkerProcess worker(disturbed);
+    const std::int64_t steps = newest_step(disturbed.folder) + static_cast<std::int64_t>(random.below(4));
+    if (!reaches(worker, disturbed.folder, steps)) break;
+    std::this_thread::sleep_for(std::chrono::microseconds(random.below(4000)));
+    worker.signal(SIGKILL);
+    worker.wait();
+  }
+  EXPECT_EQ(kills, kKills) << "it was done before it had been killed often enough";
+  disturbed.options.checkpoint_every = 200;
+  EXPECT_EQ(train_with(1, disturbed), expected);
+}
+
+}  // namespace
+}  // namespace capdiff::test
