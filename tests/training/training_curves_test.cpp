@@ -31,6 +31,7 @@ TEST(TrainingCurves, HaveAPanelForEachStageAndGroup) {
   EXPECT_THAT(svg, HasSubstr("ladic: validation"));
   EXPECT_THAT(svg, HasSubstr("latent_loss 1.5"));
   EXPECT_THAT(svg, HasSubstr(">step</text>"));
+  EXPECT_THAT(svg, Not(HasSubstr(">-0<")));
   EXPECT_THAT(svg, Not(HasSubstr("nan")));
 }
 

@@ -15,7 +15,7 @@ namespace capdiff {
 namespace {
 
 // In pixels.
-constexpr int kWidth = 760, kPanelHeight = 230, kPlotLeft = 64, kPlotWidth = 530, kPlotTop = 38, kPlotHeight = 140;
+constexpr int kWidth = 830, kPanelHeight = 230, kPlotLeft = 64, kPlotWidth = 530, kPlotTop = 38, kPlotHeight = 140;
 constexpr std::size_t kMaxPoints = 300;  // drawn of one curve
 constexpr std::size_t kFewPoints = 40;   // of which each is marked
 
@@ -42,7 +42,7 @@ std::vector<double> even_ticks(double low, double high, int count) {
   const double power = std::pow(10.0, std::floor(std::log10(rough)));
   const double step = power * (rough <= power ? 1 : rough <= 2 * power ? 2 : rough <= 5 * power ? 5 : 10);
   std::vector<double> ticks;
-  for (double i = std::ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; ++i) ticks.push_back(i * step);
+  for (double i = std::ceil(low / step - 1e-9) + 0.0; i * step <= high + 1e-9 * step; ++i) ticks.push_back(i * step);
   return ticks;
 }
 
