@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "capdiff/training/c10d.h"
 #include "capdiff/training/step_gradients.h"
 #include "tests/support/expect_error.h"
 #include "tests/training/worker_process.h"
@@ -23,13 +24,17 @@ RankEnvironment place(int rank, int size, int port) {
 }
 
 /// Runs `work` as each of several ranks, which are threads here.
-void as_ranks(int size, const std::function<void(Ranks&)>& work) {
+void as_ranks(int size, const std::function<void(Ranks&)>& work, bool hosted = false) {
   const int port = free_test_port();
+  std::optional<SharedCounters> launcher;
+  if (hosted) launcher.emplace(place(0, 1, port), /*keeper=*/true, kPatience);
   std::vector<std::thread> threads;
   for (int rank = 0; rank < size; ++rank) {
     threads.emplace_back([=, &work] {
       try {
-        Ranks ranks(place(rank, size, port), torch::kCPU, kPatience);
+        RankEnvironment environment = place(rank, size, port);
+        environment.hosted = hosted;
+        Ranks ranks(environment, torch::kCPU, kPatience);
         work(ranks);
         ranks.meet();
       } catch (const std::exception& error) {
@@ -65,6 +70,11 @@ TEST(Ranks, AddUpAndAgree) {
     EXPECT_TRUE(ranks.leader_says(ranks.leads()));
     EXPECT_FALSE(ranks.leader_says(!ranks.leads()));
   });
+}
+
+TEST(Ranks, MeetWhereTheLauncherListens) {
+  as_ranks(
+      2, [](Ranks& ranks) { EXPECT_EQ(ranks.max(ranks.rank()), 1); }, /*hosted=*/true);
 }
 
 TEST(Ranks, NobodyPassesAMeetingBeforeAllHaveCome) {

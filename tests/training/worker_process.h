@@ -18,8 +18,9 @@ struct WorkerTask {
   int pause = 0;  ///< microseconds of rest in every step
   int rank = 0;
   int size = 1;
-  int port = 0;      ///< where the ranks meet
-  int timeout = 60;  ///< of the ranks, in seconds
+  int poisoned = -1;  ///< the rank whose first loss is not a number
+  int port = 0;       ///< where the ranks meet
+  int timeout = 60;   ///< of the ranks, in seconds
 };
 
 /// This test program once more, training. It leaves `folder`/checkpoints, and its final weights in

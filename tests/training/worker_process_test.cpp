@@ -41,6 +41,7 @@ TEST(WorkerProcessBody, DISABLED_Trains) {
   Regression objective(*backend, task.at("dropout"));
   const std::chrono::microseconds pause(task.at("pause").get<int>());
   objective.on_losses = [pause] { std::this_thread::sleep_for(pause); };
+  if (task.at("poisoned") == environment.rank) objective.poisoned = [](int call) { return call == 0; };
   try {
     const auto ranks =
         std::make_shared<Ranks>(environment, torch::kCPU, std::chrono::seconds(task.at("timeout").get<int>()));
@@ -74,6 +75,7 @@ WorkerProcess::WorkerProcess(const WorkerTask& task) : log_(task.folder / fmt::f
                                {"checkpoint_every", task.options.checkpoint_every},
                                {"dropout", task.dropout},
                                {"pause", task.pause},
+                               {"poisoned", task.poisoned},
                                {"rank", task.rank},
                                {"size", task.size},
                                {"port", task.port},

@@ -1,5 +1,7 @@
 #include "capdiff/training/c10d.h"
 
+#include <fmt/format.h>
+
 #include "capdiff/base/error.h"
 
 #if defined(CAPDIFF_HAVE_GLOO) && defined(USE_C10D_GLOO)
@@ -20,10 +22,12 @@ c10::intrusive_ptr<c10d::Store> open_store(const RankEnvironment& environment, b
                                            std::chrono::milliseconds timeout) {
   c10d::TCPStoreOptions options;
   options.port = environment.port;
-  options.isServer = keeper;
+  options.isServer = keeper && !environment.hosted;
   options.waitWorkers = false;
   options.timeout = timeout;
-  return c10::make_intrusive<c10d::TCPStore>(environment.master, options);
+  // A launcher's store remembers what processes of an earlier attempt have counted.
+  return c10::make_intrusive<c10d::PrefixStore>(fmt::format("capdiff/{}", environment.attempt),
+                                                c10::make_intrusive<c10d::TCPStore>(environment.master, options));
 }
 
 /// The network that Gloo uses: $GLOO_SOCKET_IFNAME as in PyTorch, else the loopback where all ranks share this machine,

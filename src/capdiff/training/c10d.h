@@ -14,7 +14,7 @@ namespace capdiff {
 // whether this build has it at all, stays in c10d.cpp. Its exceptions come through as they are: `Ranks` knows what they
 // mean.
 
-/// Counters that all ranks see; rank 0 keeps them.
+/// Counters that all ranks see. Rank 0 keeps them, or the launcher where it hosts the meeting place.
 class SharedCounters {
  public:
   /// Rank 0 opens the port; the others try to reach it until `timeout`. `keeper` false: only another connection. Throws

@@ -19,7 +19,7 @@ namespace {
 using Milliseconds = std::chrono::milliseconds;
 using SteadyClock = std::chrono::steady_clock;
 
-constexpr Milliseconds kLongestSilence(30'000);
+constexpr Milliseconds kLongestSilence(10'000);
 constexpr int kBeatsToDiagnose = 6;
 
 /// "rank 3", "ranks 1, 2".
