@@ -101,13 +101,13 @@ TEST(Ranks, NameTheOneThatIsDifferent) {
 TEST(Ranks, ThatNeverCameAreNamed) {
   const int port = free_test_port();
   expect_error(ErrorCode::io, "ranks 1, 2 of 3 did not come",
-               [&] { Ranks(place(0, 3, port), torch::kCPU, std::chrono::milliseconds(300)); });
+               [&] { Ranks(place(0, 3, port), torch::kCPU, std::chrono::seconds(1)); });
 }
 
 TEST(Ranks, ALeaderThatNeverCameIsNamed) {
   const int port = free_test_port();
   expect_error(ErrorCode::io, "rank 1 has not reached rank 0 at 127.0.0.1",
-               [&] { Ranks(place(1, 2, port), torch::kCPU, std::chrono::milliseconds(300)); });
+               [&] { Ranks(place(1, 2, port), torch::kCPU, std::chrono::seconds(1)); });
 }
 
 TEST(Ranks, AnOccupiedMeetingPlaceIsNamed) {
@@ -117,8 +117,7 @@ TEST(Ranks, AnOccupiedMeetingPlaceIsNamed) {
   std::thread other([&] { Ranks ranks(place(1, 2, port), torch::kCPU, kPatience); });
   first.emplace(place(0, 2, port), torch::kCPU, kPatience);
   other.join();
-  expect_error(ErrorCode::io, "MASTER_PORT",
-               [&] { Ranks(place(0, 2, port), torch::kCPU, std::chrono::milliseconds(300)); });
+  expect_error(ErrorCode::io, "MASTER_PORT", [&] { Ranks(place(0, 2, port), torch::kCPU, std::chrono::seconds(1)); });
 }
 
 /// Parameters of three shapes; rank r's gradients are r + 1, and only rank 0 has one for the last.

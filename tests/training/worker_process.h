@@ -23,8 +23,8 @@ struct WorkerTask {
   int timeout = 60;   ///< of the ranks, in seconds
 };
 
-/// This test program once more, training. It leaves `folder`/checkpoints, and its final weights in
-/// `folder`/weights-RANK.safetensors.
+/// A process that trains, forked from this one. It leaves `folder`/checkpoints, and its final weights in
+/// `folder`/weights-RANK.safetensors. LibTorch has one thread there: those of this process are not forked with it.
 class WorkerProcess {
  public:
   explicit WorkerProcess(const WorkerTask& task);

@@ -22,7 +22,7 @@ class Ranks {
   /// One process on its own. Costs nothing.
   Ranks();
   /// Waits for all others.
-  Ranks(const RankEnvironment& environment, torch::Device device, std::chrono::milliseconds timeout);
+  Ranks(const RankEnvironment& environment, torch::Device device, std::chrono::seconds timeout);
   ~Ranks();
   Ranks(const Ranks&) = delete;
   Ranks& operator=(const Ranks&) = delete;
