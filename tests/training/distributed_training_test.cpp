@@ -8,6 +8,7 @@
 
 #include "capdiff/base/philox.h"
 #include "capdiff/training/checkpoint.h"
+#include "tests/support/command.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/training/worker_process.h"
 
@@ -103,6 +104,14 @@ TEST_F(DistributedTraining, RanksDropDifferentThings) {
   WorkerTask dropping = task("dropping", 1, 2);
   dropping.dropout = 0.5f;
   train_with(2, dropping);  // and still end with the same weights
+}
+
+TEST_F(DistributedTraining, WhatIsNotFiniteOnOneRankIsSkippedByAll) {
+  WorkerTask poisoned = task("poisoned", 3);
+  poisoned.poisoned = 1;
+  train_with(2, poisoned);
+  const std::string metrics = read_text_bytes(poisoned.folder / "metrics.jsonl");
+  EXPECT_THAT(metrics, HasSubstr("\"skipped\":1,"));
 }
 
 TEST_F(DistributedTraining, AKilledRankIsNamedAndTheCheckpointServes) {

@@ -53,6 +53,11 @@ TEST(RankEnvironment, IsOneProcessWithoutALauncher) {
 
 TEST(RankEnvironment, UnderstandsTorchrun) {
   expect_place(read_from(kTorchrun), 5, 8, 1, "node3", 29400);
+  EXPECT_FALSE(read_from(kTorchrun).hosted);
+  const RankEnvironment restarted =
+      read_from(with(with(kTorchrun, "TORCHELASTIC_USE_AGENT_STORE", "True"), "TORCHELASTIC_RESTART_COUNT", "2"));
+  EXPECT_TRUE(restarted.hosted);
+  EXPECT_EQ(restarted.attempt, 2);
   expect_place(read_from(without(kTorchrun, "MASTER_PORT")), 5, 8, 1, "node3", 29500);
 }
 

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "capdiff/training/c10d.h"
 #include "capdiff/training/step_gradients.h"
 #include "tests/support/expect_error.h"
 #include "tests/training/worker_process.h"
@@ -23,13 +24,17 @@ RankEnvironment place(int rank, int size, int port) {
 }
 
 /// Runs `work` as each of several ranks, which are threads here.
-void as_ranks(int size, const std::function<void(Ranks&)>& work) {
+void as_ranks(int size, const std::function<void(Ranks&)>& work, bool hosted = false) {
   const int port = free_test_port();
+  std::optional<SharedCounters> launcher;
+  if (hosted) launcher.emplace(place(0, 1, port), /*keeper=*/true, kPatience);
   std::vector<std::thread> threads;
   for (int rank = 0; rank < size; ++rank) {
     threads.emplace_back([=, &work] {
       try {
-        Ranks ranks(place(rank, size, port), torch::kCPU, kPatience);
+        RankEnvironment environment = place(rank, size, port);
+        environment.hosted = hosted;
+        Ranks ranks(environment, torch::kCPU, kPatience);
         work(ranks);
         ranks.meet();
       } catch (const std::exception& error) {
@@ -67,6 +72,11 @@ TEST(Ranks, AddUpAndAgree) {
   });
 }
 
+TEST(Ranks, MeetWhereTheLauncherListens) {
+  as_ranks(
+      2, [](Ranks& ranks) { EXPECT_EQ(ranks.max(ranks.rank()), 1); }, /*hosted=*/true);
+}
+
 TEST(Ranks, NobodyPassesAMeetingBeforeAllHaveCome) {
   std::atomic<int> came{0};
   as_ranks(3, [&](Ranks& ranks) {
@@ -91,13 +101,13 @@ TEST(Ranks, NameTheOneThatIsDifferent) {
 TEST(Ranks, ThatNeverCameAreNamed) {
   const int port = free_test_port();
   expect_error(ErrorCode::io, "ranks 1, 2 of 3 did not come",
-               [&] { Ranks(place(0, 3, port), torch::kCPU, std::chrono::milliseconds(300)); });
+               [&] { Ranks(place(0, 3, port), torch::kCPU, std::chrono::seconds(1)); });
 }
 
 TEST(Ranks, ALeaderThatNeverCameIsNamed) {
   const int port = free_test_port();
   expect_error(ErrorCode::io, "rank 1 has not reached rank 0 at 127.0.0.1",
-               [&] { Ranks(place(1, 2, port), torch::kCPU, std::chrono::milliseconds(300)); });
+               [&] { Ranks(place(1, 2, port), torch::kCPU, std::chrono::seconds(1)); });
 }
 
 TEST(Ranks, AnOccupiedMeetingPlaceIsNamed) {
@@ -107,8 +117,7 @@ TEST(Ranks, AnOccupiedMeetingPlaceIsNamed) {
   std::thread other([&] { Ranks ranks(place(1, 2, port), torch::kCPU, kPatience); });
   first.emplace(place(0, 2, port), torch::kCPU, kPatience);
   other.join();
-  expect_error(ErrorCode::io, "MASTER_PORT",
-               [&] { Ranks(place(0, 2, port), torch::kCPU, std::chrono::milliseconds(300)); });
+  expect_error(ErrorCode::io, "MASTER_PORT", [&] { Ranks(place(0, 2, port), torch::kCPU, std::chrono::seconds(1)); });
 }
 
 /// Parameters of three shapes; rank r's gradients are r + 1, and only rank 0 has one for the last.

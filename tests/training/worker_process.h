@@ -18,12 +18,13 @@ struct WorkerTask {
   int pause = 0;  ///< microseconds of rest in every step
   int rank = 0;
   int size = 1;
-  int port = 0;      ///< where the ranks meet
-  int timeout = 60;  ///< of the ranks, in seconds
+  int poisoned = -1;  ///< the rank whose first loss is not a number
+  int port = 0;       ///< where the ranks meet
+  int timeout = 60;   ///< of the ranks, in seconds
 };
 
-/// This test program once more, training. It leaves `folder`/checkpoints, and its final weights in
-/// `folder`/weights-RANK.safetensors.
+/// A process that trains, forked from this one. It leaves `folder`/checkpoints, and its final weights in
+/// `folder`/weights-RANK.safetensors. LibTorch has one thread there: those of this process are not forked with it.
 class WorkerProcess {
  public:
   explicit WorkerProcess(const WorkerTask& task);

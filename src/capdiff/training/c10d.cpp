@@ -1,5 +1,7 @@
 #include "capdiff/training/c10d.h"
 
+#include <fmt/format.h>
+
 #include "capdiff/base/error.h"
 
 #if defined(CAPDIFF_HAVE_GLOO) && defined(USE_C10D_GLOO)
@@ -17,13 +19,15 @@ namespace capdiff {
 namespace {
 
 c10::intrusive_ptr<c10d::Store> open_store(const RankEnvironment& environment, bool keeper,
-                                           std::chrono::milliseconds timeout) {
+                                           std::chrono::seconds timeout) {
   c10d::TCPStoreOptions options;
   options.port = environment.port;
-  options.isServer = keeper;
+  options.isServer = keeper && !environment.hosted;
   options.waitWorkers = false;
   options.timeout = timeout;
-  return c10::make_intrusive<c10d::TCPStore>(environment.master, options);
+  // A launcher's store remembers what processes of an earlier attempt have counted.
+  return c10::make_intrusive<c10d::PrefixStore>(fmt::format("capdiff/{}", environment.attempt),
+                                                c10::make_intrusive<c10d::TCPStore>(environment.master, options));
 }
 
 /// The network that Gloo uses: $GLOO_SOCKET_IFNAME as in PyTorch, else the loopback where all ranks share this machine,
@@ -44,7 +48,7 @@ struct SharedCounters::Store {
   c10::intrusive_ptr<c10d::Store> store;
 };
 
-SharedCounters::SharedCounters(const RankEnvironment& environment, bool keeper, std::chrono::milliseconds timeout)
+SharedCounters::SharedCounters(const RankEnvironment& environment, bool keeper, std::chrono::seconds timeout)
     : store_(new Store{open_store(environment, keeper, timeout)}) {}
 
 std::int64_t SharedCounters::add(const std::string& name, std::int64_t amount) {
@@ -77,7 +81,7 @@ struct Collectives::Groups {
 };
 
 Collectives::Collectives(const SharedCounters& counters, const RankEnvironment& environment, torch::Device device,
-                         std::chrono::milliseconds timeout)
+                         std::chrono::seconds timeout)
     : groups_(new Groups) {
   const auto& store = counters.store_->store;
   const auto options = c10d::ProcessGroupGloo::Options::create(timeout);
@@ -126,14 +130,14 @@ namespace {
 struct SharedCounters::Store {};
 struct Collectives::Groups {};
 
-SharedCounters::SharedCounters(const RankEnvironment&, bool, std::chrono::milliseconds) {
+SharedCounters::SharedCounters(const RankEnvironment&, bool, std::chrono::seconds) {
   fail_without_gloo();
 }
 std::int64_t SharedCounters::add(const std::string&, std::int64_t) {
   fail_without_gloo();
 }
 void SharedCounters::remove(const std::string&) {}
-Collectives::Collectives(const SharedCounters&, const RankEnvironment&, torch::Device, std::chrono::milliseconds) {
+Collectives::Collectives(const SharedCounters&, const RankEnvironment&, torch::Device, std::chrono::seconds) {
   fail_without_gloo();
 }
 torch::Device Collectives::device() const {

@@ -14,12 +14,12 @@ namespace capdiff {
 // whether this build has it at all, stays in c10d.cpp. Its exceptions come through as they are: `Ranks` knows what they
 // mean.
 
-/// Counters that all ranks see; rank 0 keeps them.
+/// Counters that all ranks see. Rank 0 keeps them, or the launcher where it hosts the meeting place.
 class SharedCounters {
  public:
   /// Rank 0 opens the port; the others try to reach it until `timeout`. `keeper` false: only another connection. Throws
   /// `Error(unsupported)` where this build has no c10d with Gloo.
-  SharedCounters(const RankEnvironment& environment, bool keeper, std::chrono::milliseconds timeout);
+  SharedCounters(const RankEnvironment& environment, bool keeper, std::chrono::seconds timeout);
   ~SharedCounters();
 
   /// Adds to a counter, which begins at 0, and returns its new value.
@@ -39,7 +39,7 @@ class Collectives {
  public:
   /// Blocks until all ranks are there.
   Collectives(const SharedCounters& counters, const RankEnvironment& environment, torch::Device device,
-              std::chrono::milliseconds timeout);
+              std::chrono::seconds timeout);
   ~Collectives();
 
   /// Where tensors to be added up live: the GPU with NCCL, otherwise the host.

@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kMaxRanks = 1 << 16;
 constexpr int kDefaultPort = 29500;
+constexpr int kMaxAttempts = 1'000'000;
 
 /// The variables in which a launcher says who a process is.
 struct LauncherVariables {
@@ -89,6 +90,10 @@ RankEnvironment read_rank_environment(const EnvironmentLookup& lookup) {
     environment.master = find_master(lookup, names, environment.size);
     const std::optional<std::string> port = lookup("MASTER_PORT");
     environment.port = static_cast<std::uint16_t>(port ? parse_number("MASTER_PORT", *port, 1, 65535) : kDefaultPort);
+    environment.hosted = names.rank == kTorchrun.rank && lookup("TORCHELASTIC_USE_AGENT_STORE") == "True";
+    if (const auto attempt = lookup("TORCHELASTIC_RESTART_COUNT"); attempt && environment.hosted) {
+      environment.attempt = parse_number("TORCHELASTIC_RESTART_COUNT", *attempt, 0, kMaxAttempts);
+    }
     return environment;
   }
   return {};

@@ -16,10 +16,10 @@
 namespace capdiff {
 namespace {
 
-using Milliseconds = std::chrono::milliseconds;
+using Seconds = std::chrono::seconds;
 using SteadyClock = std::chrono::steady_clock;
 
-constexpr Milliseconds kLongestSilence(30'000);
+constexpr Seconds kLongestSilence(10);
 constexpr int kBeatsToDiagnose = 6;
 
 /// "rank 3", "ranks 1, 2".
@@ -42,7 +42,7 @@ class Patience {
 }  // namespace
 
 struct Ranks::Joined {
-  Joined(const RankEnvironment& where, torch::Device device, Milliseconds limit)
+  Joined(const RankEnvironment& where, torch::Device device, Seconds limit)
       : environment(where),
         timeout(limit),
         silence(std::min(limit, kLongestSilence)),
@@ -65,12 +65,10 @@ struct Ranks::Joined {
         fail(ErrorCode::io, "rank 0 cannot open the meeting place {} (MASTER_ADDR, MASTER_PORT): {}", place(),
              error.what());
       }
-      fail(ErrorCode::io, "rank {} has not reached rank 0 at {} within {} s: {}", environment.rank, place(), seconds(),
-           error.what());
+      fail(ErrorCode::io, "rank {} has not reached rank 0 at {} within {} s: {}", environment.rank, place(),
+           timeout.count(), error.what());
     }
   }
-
-  double seconds() const { return std::chrono::duration<double>(timeout).count(); }
 
   void wait_for_all() {
     const SteadyClock::time_point deadline = SteadyClock::now() + timeout;
@@ -86,19 +84,20 @@ struct Ranks::Joined {
       if (missing.empty()) return;
       if (SteadyClock::now() > deadline) {
         fail(ErrorCode::io, "{} of {} did not come to {} within {} s", names_of(missing), environment.size, place(),
-             seconds());
+             timeout.count());
       }
       patience.pause();
     }
   }
 
-  /// Runs a question to the counters, which are lost with rank 0.
+  /// Runs a question to the counters, which are lost with the process that keeps them.
   template <class Question>
   void ask(const Question& question) const {
     try {
       question();
     } catch (const std::exception& error) {
-      fail(ErrorCode::io, "rank 0 at {} is lost: {}", place(), error.what());
+      fail(ErrorCode::io, "{} at {} is lost: {}", environment.hosted ? "the launcher" : "rank 0", place(),
+           error.what());
     }
   }
 
@@ -115,14 +114,12 @@ struct Ranks::Joined {
         ask([&] { life.listen(); });
         if (const auto lost = given_up(); !lost.empty()) fail_lost(lost, "another rank says so");
         const std::vector<int> lost = life.silent_since(SteadyClock::now() - silence);
-        if (!lost.empty()) fail_lost(lost, fmt::format("silent for {} s", seconds_of(silence)));
+        if (!lost.empty()) fail_lost(lost, fmt::format("silent for {} s", silence.count()));
         listen_at = SteadyClock::now() + kBeat;
       }
       patience.pause();
     }
   }
-
-  static double seconds_of(Milliseconds duration) { return std::chrono::duration<double>(duration).count(); }
 
   /// Those that another rank has found lost. That rank ends, too, and must not be mistaken for the cause.
   std::vector<int> given_up() {
@@ -166,7 +163,7 @@ struct Ranks::Joined {
     const std::vector<int> lost = life.silent_since(failed);
     if (!lost.empty()) fail_lost(lost, reason);
     fail(ErrorCode::io, "{} failed on rank {} although all ranks are alive; it may take {} s: {}", name,
-         environment.rank, seconds(), reason);
+         environment.rank, timeout.count(), reason);
   }
 
   /// All ranks arrive, the leader decides, all learn the decision, and the leader leaves last: nobody needs the
@@ -190,8 +187,8 @@ struct Ranks::Joined {
   }
 
   RankEnvironment environment;
-  Milliseconds timeout;
-  Milliseconds silence;  // of a rank, after which it counts as lost
+  Seconds timeout;
+  Seconds silence;  // of a rank, after which it counts as lost
   SharedCounters counters;
   SignsOfLife life;
   Heartbeat heartbeat;
@@ -201,8 +198,7 @@ struct Ranks::Joined {
 
 Ranks::Ranks() = default;
 
-Ranks::Ranks(const RankEnvironment& environment, torch::Device device, Milliseconds timeout)
-    : environment_(environment) {
+Ranks::Ranks(const RankEnvironment& environment, torch::Device device, Seconds timeout) : environment_(environment) {
   if (environment.size == 1) return;
   joined_ = std::make_unique<Joined>(environment, device, timeout);
   spdlog::info("rank {} of {} has met the others at {}", rank(), size(), joined_->place());
@@ -220,21 +216,20 @@ bool Ranks::leader_says(bool value) {
 
 void Ranks::require_same(std::uint64_t value, std::string_view what) {
   if (!joined_) return;
-  const auto counter = [&](int of) { return fmt::format("same/{}/{}", joined_->meetings, of); };
-  const std::string own = counter(rank());
+  const std::string purpose = fmt::format("same/{}", joined_->meetings);
   // Half of the bits are enough, and no sum of a counter overflows.
   const auto expected = static_cast<std::int64_t>(value >> 32);
-  joined_->ask([&] { joined_->counters.add(own, expected); });
+  SharedCounters& counters = joined_->counters;
+  joined_->ask([&] { counters.add(counter_of(purpose, rank()), expected); });
   // Of the others the first that differs; 0 where none does.
   const std::int64_t other = joined_->meet([&]() -> std::int64_t {
-    for (int of = 1; of < size(); ++of) {
-      bool same = true;
-      joined_->ask([&, name = fmt::format("same/{}/{}", joined_->meetings - 1, of)] {
-        same = joined_->counters.get(name) == expected;
-      });
-      if (!same) return of;
-    }
-    return 0;
+    std::int64_t different = 0;
+    joined_->ask([&] {
+      for (int of = 1; of < size() && different == 0; ++of) {
+        if (counters.get(counter_of(purpose, of)) != expected) different = of;
+      }
+    });
+    return different;
   });
   if (other != 0) fail(ErrorCode::internal, "{} of rank {} differ from those of rank 0", what, other);
 }

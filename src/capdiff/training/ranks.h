@@ -15,14 +15,14 @@ namespace capdiff {
 /// alone writes files.
 ///
 /// Every rank gives a sign of life twice a second. A rank that does not come, dies or hangs is an `Error(io)` on all
-/// others that names its number: at the start after `timeout`, later half a minute after its last sign at the latest. A
+/// others that names its number: at the start after `timeout`, later ten seconds after its last sign at the latest. A
 /// rank that may be waited for, because the leader is busy, has no other limit; a sum may take `timeout`.
 class Ranks {
  public:
   /// One process on its own. Costs nothing.
   Ranks();
   /// Waits for all others.
-  Ranks(const RankEnvironment& environment, torch::Device device, std::chrono::milliseconds timeout);
+  Ranks(const RankEnvironment& environment, torch::Device device, std::chrono::seconds timeout);
   ~Ranks();
   Ranks(const Ranks&) = delete;
   Ranks& operator=(const Ranks&) = delete;

@@ -11,7 +11,7 @@ std::string counter_of(std::string_view purpose, int rank) {
   return fmt::format("{}/{}", purpose, rank);
 }
 
-Heartbeat::Heartbeat(const RankEnvironment& environment, std::chrono::milliseconds timeout)
+Heartbeat::Heartbeat(const RankEnvironment& environment, std::chrono::seconds timeout)
     : counters_(environment, /*keeper=*/false, timeout),
       name_(counter_of("beat", environment.rank)),
       thread_([this] { beat(); }) {}

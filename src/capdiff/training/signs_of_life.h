@@ -21,7 +21,7 @@ std::string counter_of(std::string_view purpose, int rank);
 /// Gives this rank's signs of life over a connection of its own, while the main thread computes or waits.
 class Heartbeat {
  public:
-  Heartbeat(const RankEnvironment& environment, std::chrono::milliseconds timeout);
+  Heartbeat(const RankEnvironment& environment, std::chrono::seconds timeout);
   ~Heartbeat();
   Heartbeat(const Heartbeat&) = delete;
   Heartbeat& operator=(const Heartbeat&) = delete;

@@ -113,8 +113,8 @@ StepLosses StepGradients::compute(BatchLoader& loader, std::int64_t step, std::i
     sum.weight += losses.weight;
   }
   if (!ranks_.alone()) {
+    sum = sum_losses(sum, ranks_);  // first: Gloo notices a lost rank at once, NCCL only after its timeout
     sum_gradients(trainable_, ranks_);
-    sum = sum_losses(sum, ranks_);
   }
   const torch::NoGradGuard no_grad;
   for (auto& [name, parameter] : trainable_) {
