@@ -67,6 +67,10 @@ TEST(WebDataset, KeepsAShareOfTheKeysForValidation) {
   EXPECT_GT(held_out, 30u);
   EXPECT_LT(held_out, 70u);
   EXPECT_EQ(read_dataset(shard, {"train"}, 0.25).images.size(), 200 - held_out);
+  for (auto& [name, data] : members) name.insert(0, "./");
+  const CaptionDataset dotted = read_dataset(folder.write("dotted.tar", tar_file(members)), {"val"}, 0.25);
+  ASSERT_EQ(dotted.images.size(), held_out);
+  EXPECT_EQ(dotted.images[0].path, read_dataset(shard, {"val"}, 0.25).images[0].path);
 }
 
 TEST(WebDataset, NamesTheShardAndTheMember) {

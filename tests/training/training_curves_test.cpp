@@ -24,10 +24,11 @@ TEST(TrainingCurves, HaveAPanelForEachStageAndGroup) {
     curves.add({{"stage", "language_model"}, {"step", step}, {"losses", {{"loss", 1.0 / step}}}});
     curves.add({{"stage", "ladic"}, {"step", step}, {"losses", {{"loss", 2.0}, {"latent_loss", 1.5}}}});
   }
-  curves.add({{"stage", "ladic"}, {"step", 40}, {"validation", {{"CIDEr-D", 0.4}}}});
+  curves.add({{"stage", "ladic"}, {"step", 40}, {"validation", {{"CIDEr-D", 0.4}, {"loss", 1.75}}}});
   const std::string svg = curves.svg();
   EXPECT_EQ(count(svg, "class=\"title\""), 3u);
-  EXPECT_EQ(count(svg, "<polyline"), 4u);
+  EXPECT_EQ(count(svg, "<polyline"), 5u);
+  EXPECT_LT(svg.find("validation loss 1.75"), svg.find("ladic: validation"));
   EXPECT_THAT(svg, HasSubstr("ladic: validation"));
   EXPECT_THAT(svg, HasSubstr("latent_loss 1.5"));
   EXPECT_THAT(svg, HasSubstr(">step</text>"));

@@ -20,7 +20,8 @@ constexpr std::size_t kMaxTarName = 4096;
 struct TarField {
   std::size_t begin, size;
 };
-constexpr TarField kTarName{0, 100}, kTarSize{124, 12}, kTarChecksum{148, 8}, kTarType{156, 1}, kTarMagic{257, 6}, kTarPrefix{345, 155};
+constexpr TarField kTarName{0, 100}, kTarSize{124, 12}, kTarChecksum{148, 8}, kTarType{156, 1}, kTarMagic{257, 6},
+    kTarPrefix{345, 155};
 
 std::string_view up_to_zero(std::string_view text) {
   return text.substr(0, text.find('\0'));

@@ -41,6 +41,7 @@ std::vector<ShardSample> samples_of(std::span<const std::byte> bytes, const std:
   std::vector<ShardSample> samples;
   std::unordered_map<std::string, std::size_t> places;
   for (TarEntry& entry : read_tar_entries(bytes, source)) {
+    if (entry.name.starts_with("./")) entry.name.erase(0, 2);  // of "tar c .": names, and so splits, are the folder's
     const auto [key, extension] = key_and_extension(entry.name);
     if (extension.rfind('.') != 0) continue;  // key.seg.png belongs to the key and is something else
     const bool picture = is_picture_name("a" + extension), json = extension == ".json", text = extension == ".txt";

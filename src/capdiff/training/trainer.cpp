@@ -204,7 +204,9 @@ class Run {
     const double samples_per_second = steps_per_second * static_cast<double>(options_.batch);
     const double waiting = (loader.seconds_waited() - window.waited_before) / seconds;
     const double seconds_left = static_cast<double>(total_steps_ - state_.step) / std::max(1e-9, steps_per_second);
-    const double use = (backend_.product_operations() - operations_before_) / seconds / matrix_rate_;
+    const double operations = (backend_.product_operations() - operations_before_) / seconds;
+    matrix_rate_ = std::max(matrix_rate_, operations);  // measured while others had the processor, it was too low
+    const double use = operations / matrix_rate_;
     const double megabytes = peak_memory(backend_.device()) / 1e6;
     operations_before_ = backend_.product_operations();
     seconds_aside_ = 0;

@@ -29,11 +29,11 @@ constexpr std::string_view kHead =
     ".grid{{stroke:#2c3038}}.axis{{stroke:#6b7280}}}}</style>\n"
     "<rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n";
 
-/// 12000 as "12k".
+/// 12000 as "12k"; four digits.
 std::string short_number(double value) {
-  if (std::abs(value) >= 1e6) return fmt::format("{:g}M", value / 1e6);
-  if (std::abs(value) >= 1e4) return fmt::format("{:g}k", value / 1e3);
-  return fmt::format("{:.6g}", value);
+  if (std::abs(value) >= 1e6) return fmt::format("{:.4g}M", value / 1e6);
+  if (std::abs(value) >= 1e4) return fmt::format("{:.4g}k", value / 1e3);
+  return fmt::format("{:.4g}", value);
 }
 
 /// Multiples of 1, 2 or 5 times a power of ten, about `count` of them, in [low, high].
@@ -74,7 +74,7 @@ class TrainingCurves::Axis {
         last_ = std::max(last_, step);
       }
     }
-    logarithmic_ = low_ > 0 && high_ > 10 * low_;
+    logarithmic_ = panel.group == "losses" && low_ > 0 && high_ > 10 * low_;
     if (!logarithmic_) {
       const double margin = high_ > low_ ? 0.05 * (high_ - low_) : std::max(1e-6, 0.1 * std::abs(high_));
       low_ = low_ >= 0 ? std::max(0.0, low_ - margin) : low_ - margin;
@@ -107,9 +107,12 @@ void TrainingCurves::add(const nlohmann::json& line) {
     if (!line.contains(group) || !line[group].is_object()) continue;
     for (const auto& [name, value] : line[group].items()) {
       if (!value.is_number() || !std::isfinite(value.get<double>())) continue;
-      auto panel = std::ranges::find_if(panels_, [&](const Panel& p) { return p.stage == stage && p.group == group; });
-      if (panel == panels_.end()) panel = panels_.insert(panels_.end(), {stage, group, {}});
-      panel->curves[name].emplace_back(step, value.get<double>());
+      // A loss is compared with the others; scores are of another size.
+      const bool loss = name == "loss";
+      const std::string place = loss ? "losses" : group;
+      auto panel = std::ranges::find_if(panels_, [&](const Panel& p) { return p.stage == stage && p.group == place; });
+      if (panel == panels_.end()) panel = panels_.insert(panels_.end(), {stage, place, {}});
+      panel->curves[loss && place != group ? "validation loss" : name].emplace_back(step, value.get<double>());
     }
   }
 }
@@ -158,9 +161,9 @@ void TrainingCurves::append_panel(std::string& svg, const Panel& panel, int top)
     const int y = 8 + 18 * static_cast<int>(number);
     fmt::format_to(out,
                    "<line x1=\"{0}\" x2=\"{1}\" y1=\"{2}\" y2=\"{2}\" stroke=\"{3}\" stroke-width=\"3\"/>"
-                   "<text x=\"{4}\" y=\"{5}\">{6} {7:.4g}</text>\n",
+                   "<text x=\"{4}\" y=\"{5}\">{6} {7}</text>\n",
                    kPlotWidth + 14, kPlotWidth + 30, y, colour, kPlotWidth + 36, y + 4, escape_html(name),
-                   curve.back().second);
+                   short_number(curve.back().second));
     ++number;
   }
   svg += "</g>\n";

@@ -9,8 +9,8 @@
 
 namespace capdiff {
 
-/// `curves.svg` of a run folder: for each stage of training a panel of losses, and one of validation scores, over
-/// steps.
+/// `curves.svg` of a run folder: for each stage of training a panel of losses, that of the validation among them, and
+/// one of validation scores, over steps.
 class TrainingCurves {
  public:
   /// Takes the values of "losses" and of "validation" of a line of `metrics.jsonl`. Lines of other shapes add nothing.
