@@ -132,7 +132,8 @@ struct LadicStage {
 };
 
 LadicStage read_ladic(const Recipe& recipe, const JsonReader& table) {
-  LadicStage stage{read_optimisation(table)};
+  LadicStage stage;
+  stage.optimisation = read_optimisation(table);
   LadicTrainingOptions& training = stage.training;
   training.captions_per_photo = table.get_int("captions_per_photo", 1, 64, training.captions_per_photo);
   training.image_drop = table.get_number("image_drop", 0.0, 1.0, training.image_drop);

@@ -37,7 +37,8 @@ struct LanguageModelStage {
 };
 
 LanguageModelStage read_language_model(const Recipe& recipe, const JsonReader& table) {
-  LanguageModelStage stage{read_optimisation(table)};
+  LanguageModelStage stage;
+  stage.optimisation = read_optimisation(table);
   stage.mask_probability = table.get_number("mask_probability", 0.0, 1.0, stage.mask_probability);
   table.reject_unknown_keys();
   recipe_model(recipe);
