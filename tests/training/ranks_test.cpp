@@ -4,46 +4,15 @@
 
 #include <atomic>
 #include <chrono>
-#include <functional>
 #include <optional>
 #include <thread>
-#include <vector>
 
-#include "capdiff/training/c10d.h"
 #include "capdiff/training/step_gradients.h"
 #include "tests/support/expect_error.h"
-#include "tests/training/worker_process.h"
+#include "tests/training/rank_threads.h"
 
 namespace capdiff::test {
 namespace {
-
-constexpr std::chrono::seconds kPatience(60);
-
-RankEnvironment place(int rank, int size, int port) {
-  return {rank, size, rank, "127.0.0.1", static_cast<std::uint16_t>(port)};
-}
-
-/// Runs `work` as each of several ranks, which are threads here.
-void as_ranks(int size, const std::function<void(Ranks&)>& work, bool hosted = false) {
-  const int port = free_test_port();
-  std::optional<SharedCounters> launcher;
-  if (hosted) launcher.emplace(place(0, 1, port), /*keeper=*/true, kPatience);
-  std::vector<std::thread> threads;
-  for (int rank = 0; rank < size; ++rank) {
-    threads.emplace_back([=, &work] {
-      try {
-        RankEnvironment environment = place(rank, size, port);
-        environment.hosted = hosted;
-        Ranks ranks(environment, torch::kCPU, kPatience);
-        work(ranks);
-        ranks.meet();
-      } catch (const std::exception& error) {
-        ADD_FAILURE() << "rank " << rank << ": " << error.what();
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-}
 
 TEST(Ranks, OneAloneAgreesWithItself) {
   Ranks ranks;
@@ -59,7 +28,8 @@ TEST(Ranks, OneAloneAgreesWithItself) {
 }
 
 TEST(Ranks, AddUpAndAgree) {
-  as_ranks(3, [](Ranks& ranks) {
+  as_ranks(3, [](const std::shared_ptr<Ranks>& joined) {
+    Ranks& ranks = *joined;
     EXPECT_EQ(ranks.size(), 3);
     EXPECT_EQ(ranks.leads(), ranks.rank() == 0);
     torch::Tensor tensor = torch::full({2}, static_cast<float>(ranks.rank() + 1));
@@ -74,23 +44,29 @@ TEST(Ranks, AddUpAndAgree) {
 
 TEST(Ranks, MeetWhereTheLauncherListens) {
   as_ranks(
-      2, [](Ranks& ranks) { EXPECT_EQ(ranks.max(ranks.rank()), 1); }, /*hosted=*/true);
+      2,
+      [](const std::shared_ptr<Ranks>& joined) {
+        Ranks& ranks = *joined;
+        EXPECT_EQ(ranks.max(ranks.rank()), 1);
+      },
+      /*hosted=*/true);
 }
 
 TEST(Ranks, NobodyPassesAMeetingBeforeAllHaveCome) {
   std::atomic<int> came{0};
-  as_ranks(3, [&](Ranks& ranks) {
+  as_ranks(3, [&](const std::shared_ptr<Ranks>& ranks) {
     for (int meeting = 1; meeting <= 5; ++meeting) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(3 * ranks.rank()));
+      std::this_thread::sleep_for(std::chrono::milliseconds(3 * ranks->rank()));
       ++came;
-      ranks.meet();
+      ranks->meet();
       EXPECT_GE(came, 3 * meeting);
     }
   });
 }
 
 TEST(Ranks, NameTheOneThatIsDifferent) {
-  as_ranks(3, [](Ranks& ranks) {
+  as_ranks(3, [](const std::shared_ptr<Ranks>& joined) {
+    Ranks& ranks = *joined;
     ranks.require_same(std::uint64_t{5} << 40, "the weights");
     const std::uint64_t value = std::uint64_t{ranks.rank() == 2 ? 6u : 5u} << 40;
     expect_error(ErrorCode::internal, "the weights of rank 2 differ",
@@ -101,23 +77,23 @@ TEST(Ranks, NameTheOneThatIsDifferent) {
 TEST(Ranks, ThatNeverCameAreNamed) {
   const int port = free_test_port();
   expect_error(ErrorCode::io, "ranks 1, 2 of 3 did not come",
-               [&] { Ranks(place(0, 3, port), torch::kCPU, std::chrono::seconds(1)); });
+               [&] { Ranks(rank_place(0, 3, port), torch::kCPU, std::chrono::seconds(1)); });
 }
 
 TEST(Ranks, ALeaderThatNeverCameIsNamed) {
   const int port = free_test_port();
   expect_error(ErrorCode::io, "rank 1 has not reached rank 0 at 127.0.0.1",
-               [&] { Ranks(place(1, 2, port), torch::kCPU, std::chrono::seconds(1)); });
+               [&] { Ranks(rank_place(1, 2, port), torch::kCPU, std::chrono::seconds(1)); });
 }
 
 TEST(Ranks, AnOccupiedMeetingPlaceIsNamed) {
-  as_ranks(1, [](Ranks&) {});
   const int port = free_test_port();
   std::optional<Ranks> first;
-  std::thread other([&] { Ranks ranks(place(1, 2, port), torch::kCPU, kPatience); });
-  first.emplace(place(0, 2, port), torch::kCPU, kPatience);
+  std::thread other([&] { Ranks ranks(rank_place(1, 2, port), torch::kCPU, kRankPatience); });
+  first.emplace(rank_place(0, 2, port), torch::kCPU, kRankPatience);
   other.join();
-  expect_error(ErrorCode::io, "MASTER_PORT", [&] { Ranks(place(0, 2, port), torch::kCPU, std::chrono::seconds(1)); });
+  expect_error(ErrorCode::io, "MASTER_PORT",
+               [&] { Ranks(rank_place(0, 2, port), torch::kCPU, std::chrono::seconds(1)); });
 }
 
 /// Parameters of three shapes; rank r's gradients are r + 1, and only rank 0 has one for the last.
@@ -134,7 +110,8 @@ NamedTensors parameters_with_gradients(const Ranks& ranks) {
 }
 
 TEST(StepGradients, OfAllRanksAreAddedUp) {
-  as_ranks(2, [](Ranks& ranks) {
+  as_ranks(2, [](const std::shared_ptr<Ranks>& joined) {
+    Ranks& ranks = *joined;
     const NamedTensors parameters = parameters_with_gradients(ranks);
     sum_gradients(parameters, ranks);
     for (const auto& [name, parameter] : parameters) {

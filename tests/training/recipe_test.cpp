@@ -47,6 +47,8 @@ TEST_F(RecipeTest, ReadsSettingsAndTables) {
     output = "elsewhere"
     compute = "bf16"
     threads = 2
+    keep_checkpoints = 5
+    rank_timeout = 20
     [data]
     root = "/pictures"
     dataset = "dataset.json"
@@ -62,6 +64,8 @@ TEST_F(RecipeTest, ReadsSettingsAndTables) {
   EXPECT_EQ(recipe.output(), "elsewhere");
   EXPECT_EQ(recipe.backend().compute, DType::bf16);
   EXPECT_EQ(recipe.backend().threads, 2);
+  EXPECT_EQ(recipe.keep_checkpoints(), 5);
+  EXPECT_EQ(recipe.rank_timeout(), std::chrono::seconds(20));
   EXPECT_EQ(recipe.data().path("dataset"), "/pictures/dataset.json");
   EXPECT_EQ(recipe.data().path("teacher"), "/models/teacher");
   EXPECT_THAT(recipe.data().splits(), ElementsAre("train", "restval"));
@@ -160,6 +164,7 @@ TEST_F(RecipeTest, OptimisationNeedsStepsOrEpochs) {
   };
   test::expect_error(ErrorCode::usage, "steps or epochs", read(""));
   test::expect_error(ErrorCode::usage, "steps or epochs", read("steps = 1\nepochs = 1\n"));
+  test::expect_error(ErrorCode::usage, "accumulate", read("steps = 1\naccumulate = 0\n"));
   test::expect_error(ErrorCode::usage, "ema", read("steps = 1\nema = 1.0\n"));
   test::expect_error(ErrorCode::usage, "decay", read("steps = 1\ndecay = \"step\"\n"));
 }

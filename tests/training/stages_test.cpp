@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <fstream>
 
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/training/rank_threads.h"
 
 namespace capdiff {
 namespace {
@@ -69,6 +71,23 @@ TEST_F(StagesTest, SingleStagesCanBeChosen) {
 TEST_F(StagesTest, AMissingOutputIsOurMistake) {
   stages_ = {{"ladic", [](RunContext& run) { run.output("model"); }}};
   test::expect_error(ErrorCode::internal, "model", [&] { run("[ladic]\n"); });
+}
+
+TEST_F(StagesTest, OnlySharedOnesRunOnAllRanks) {
+  std::atomic<int> alone{0}, together{0};
+  stages_ = {{"vocabulary",
+              [&](RunContext& run) {
+                EXPECT_TRUE(run.leads());
+                ++alone;
+              }},
+             {"ladic", [&](RunContext&) { ++together; }, /*shared=*/true}};
+  const auto path = folder_.write("tiny.toml", "output = \"" + run_folder().string() + "\"\n[vocabulary]\n[ladic]\n");
+  const Recipe recipe = Recipe::load(path);
+  for (int time = 0; time < 2; ++time) {  // the second finds all stages done
+    test::as_ranks(2, [&](const std::shared_ptr<Ranks>& ranks) { run_recipe(recipe, {.ranks = ranks}, stages_); });
+    EXPECT_EQ(alone, 1);
+    EXPECT_EQ(together, 2);
+  }
 }
 
 TEST_F(StagesTest, TwoProcessesDoNotShareAFolder) {

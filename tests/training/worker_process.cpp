@@ -15,6 +15,7 @@
 #include <memory>
 #include <thread>
 
+#include "capdiff/formats/safetensors.h"
 #include "capdiff/training/interruption.h"
 #include "capdiff/training/trainer.h"
 #include "tests/support/command.h"
