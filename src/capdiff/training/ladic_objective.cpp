@@ -99,7 +99,9 @@ StepLosses ladic_losses(TorchBackend& b, const LadicModel& model, const LadicBat
   const Value self_condition = first_estimate(b, model, batch, x_t, t, condition);
   const Value predicted =
       model.denoiser()(x_t, self_condition, t, std::array{ConditionedRows{batch.time.numel(), &condition}});
-  const LadicModel::Losses losses = model.losses(predicted, x0, batch.captions.ids);
+  // Estimates are drawn towards latents and not the other way: a learned latent space would shrink to a point.
+  const Value target = TorchBackend::value(TorchBackend::tensor(x0).detach());
+  const LadicModel::Losses losses = model.losses(predicted, target, batch.captions.ids);
   StepLosses result{TorchBackend::tensor(losses.total),
                     {{"latent_loss", TorchBackend::tensor(losses.latent).detach()},
                      {"caption_loss", TorchBackend::tensor(losses.caption).detach()}}};

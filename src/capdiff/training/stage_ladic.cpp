@@ -33,8 +33,7 @@ std::vector<CaptionedPhoto> captioned_photos(const CaptionDataset& dataset, cons
   return items;
 }
 
-/// Whether a parameter makes the latents of words. The scale of the embeddings is left as it is: the latent loss alone
-/// would shrink them to nothing.
+/// Whether a parameter makes the latents of words. Their scale stays, so that the noise schedule keeps its meaning.
 bool spans_latent_space(std::string_view name) {
   return name.starts_with("space_encoder.") && !name.starts_with("space_encoder.embeddings.LayerNorm.");
 }
