@@ -93,7 +93,9 @@ TEST_F(Launch, TwoProcessesTrainEveryStageOfARecipe) {
   std::ifstream metrics(run_ / "metrics.jsonl");
   std::set<std::string> stages;
   for (std::string line; std::getline(metrics, line);) {
-    EXPECT_TRUE(stages.insert(nlohmann::json::parse(line).at("stage")).second) << "two ranks have written: " << line;
+    const nlohmann::json written = nlohmann::json::parse(line);
+    if (written.contains("losses"))
+      EXPECT_TRUE(stages.insert(written.at("stage")).second) << "two ranks have written: " << line;
   }
   EXPECT_THAT(stages, testing::ElementsAre("image_encoder", "ladic", "language_model"));
 }
