@@ -89,8 +89,7 @@ Value first_estimate(TorchBackend& b, const LadicModel& model, const LadicBatch&
 StepLosses ladic_losses(TorchBackend& b, const LadicModel& model, const LadicBatch& batch) {
   Value x0;
   {
-    std::optional<torch::NoGradGuard> frozen;
-    if (!batch.train_text) frozen.emplace();
+    const torch::NoGradGuard frozen;
     x0 = model.text().encode(batch.captions);
   }
   const Value x_t = model.noised(x0, b.upload(batch.noise), batch.time);
@@ -99,14 +98,14 @@ StepLosses ladic_losses(TorchBackend& b, const LadicModel& model, const LadicBat
   const Value self_condition = first_estimate(b, model, batch, x_t, t, condition);
   const Value predicted =
       model.denoiser()(x_t, self_condition, t, std::array{ConditionedRows{batch.time.numel(), &condition}});
-  // Estimates are drawn towards latents and not the other way: a learned latent space would shrink to a point.
-  const Value target = TorchBackend::value(TorchBackend::tensor(x0).detach());
-  const LadicModel::Losses losses = model.losses(predicted, target, batch.captions.ids);
+  const LadicModel::Losses losses = model.losses(predicted, x0, batch.captions.ids);
   StepLosses result{TorchBackend::tensor(losses.total),
                     {{"latent_loss", TorchBackend::tensor(losses.latent).detach()},
                      {"caption_loss", TorchBackend::tensor(losses.caption).detach()}}};
   if (batch.train_text) {
-    const torch::Tensor rounding = TorchBackend::tensor(model.caption_loss(x0, batch.captions.ids));
+    // The diffuser's losses do not reach the latents: they would draw all words to one point, which is easy to predict.
+    const Value learnt = model.text().encode(batch.captions);
+    const torch::Tensor rounding = TorchBackend::tensor(model.caption_loss(learnt, batch.captions.ids));
     result.total = result.total + rounding;
     result.parts.emplace_back("rounding_loss", rounding.detach());
   }

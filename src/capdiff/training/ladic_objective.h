@@ -24,8 +24,7 @@ struct LadicTrainingOptions {
   double image_drop = 0.1;              ///< share of photos replaced by nothing, for guidance
   double self_condition = 0.5;          ///< share of photos whose captions see a first estimate
   bool train_image_encoder = false;
-  /// Learn the latent space of text along with the diffuser, as Diffusion-LM does: x0 has a history, and a rounding
-  /// loss, the caption loss of x0 itself, keeps words apart.
+  /// Learn the latent space of text along with the diffuser, from a rounding loss: the caption loss of x0 itself.
   bool train_text = false;
   /// Samples of the run during which the image encoder stays as it is even so: until the diffuser has learnt something,
   /// its gradients would only spoil what the encoder knows.
