@@ -161,9 +161,9 @@ KnownPositions LadicCaptioner::fixed_length(std::int64_t words, std::int64_t row
   return {backend_->upload(mask), backend_->upload(latent)};
 }
 
-LadicCaptioner::Drawn LadicCaptioner::draw(const Condition& condition, std::span<const Row> rows,
-                                           const std::optional<KnownPositions>& known,
-                                           const GenerationOptions& options) {
+LadicCaptioner::Drawn LadicCaptioner::sample(const Condition& condition, std::span<const Row> rows,
+                                             const std::optional<KnownPositions>& known,
+                                             const GenerationOptions& options) {
   const LadicConfig& config = model_.config();
   const NoiseSchedule& schedule = model_.schedule();
   const Condition* null = options.guidance == 0.0 ? nullptr : &null_condition();
@@ -259,28 +259,23 @@ Candidate LadicCaptioner::caption_of_length(std::span<const float> logits, const
   return caption;
 }
 
-std::vector<Caption> LadicCaptioner::caption(std::span<const Image> images, const GenerationOptions& options) {
-  if (images.empty()) return {};
+std::vector<Caption> LadicCaptioner::draw(std::span<const Image> images, const GenerationOptions& options) {
   std::vector<Row> rows;
   for (const Image& image : images)
     for (std::int64_t k = 0; k < options.candidates; ++k)
       rows.push_back({content_of(image), static_cast<std::uint32_t>(k)});
   std::optional<KnownPositions> known;
   if (options.length) known = fixed_length(*options.length, static_cast<std::int64_t>(rows.size()));
-  Drawn drawn = draw(condition(images), rows, known, options);
+  Drawn drawn = sample(condition(images), rows, known, options);
 
   std::vector<Caption> captions(images.size());
   std::size_t row = 0;
   for (Caption& caption : captions) {
     if (options.trace) caption.trace = std::move(drawn.traces[row]);
-    std::vector<std::string> texts;
     for (std::int64_t k = 0; k < options.candidates; ++k, ++row) {
       const auto logits = row_of(drawn.logits, row);
       caption.candidates.push_back(options.length ? caption_of_length(logits, options) : free_caption(logits, options));
-      texts.push_back(caption.candidates.back().text);
     }
-    caption.text =
-        options.select == Selection::mbr ? texts[minimum_bayes_risk(texts, options.utility).chosen] : texts.front();
   }
   return captions;
 }
@@ -359,7 +354,7 @@ Caption LadicCaptioner::fill(const Image& image, const CaptionTemplate& sentence
   for (std::size_t i = 0; i < choices.size(); ++i)
     for (std::int64_t k = 0; k < options.candidates; ++k)
       rows.push_back({content_of(image), static_cast<std::uint32_t>(k)});
-  Drawn drawn = draw(condition(std::span(&image, 1)), rows, given_words(choices, options.candidates), options);
+  Drawn drawn = sample(condition(std::span(&image, 1)), rows, given_words(choices, options.candidates), options);
 
   Caption caption;
   std::size_t best = 0;

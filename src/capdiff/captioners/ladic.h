@@ -13,9 +13,11 @@ class LadicCaptioner final : public Captioner {
  public:
   LadicCaptioner(const ModelFolder& folder, Backend& backend);
 
-  std::vector<Caption> caption(std::span<const Image> images, const GenerationOptions& options) override;
   Caption fill(const Image& image, const CaptionTemplate& sentence, const GenerationOptions& options) override;
   const GenerationOptions& defaults() const override { return defaults_; }
+
+ protected:
+  std::vector<Caption> draw(std::span<const Image> images, const GenerationOptions& options) override;
 
  private:
   /// Which noise a row of a batch is drawn from.
@@ -40,8 +42,8 @@ class LadicCaptioner final : public Captioner {
   const Condition& null_condition();
   const Vocabulary& vocabulary() const { return tokenizer_.vocabulary(); }
 
-  Drawn draw(const Condition& condition, std::span<const Row> rows, const std::optional<KnownPositions>& known,
-             const GenerationOptions& options);
+  Drawn sample(const Condition& condition, std::span<const Row> rows, const std::optional<KnownPositions>& known,
+               const GenerationOptions& options);
   /// Adds what a call of the network tells to every row's trace.
   void trace(const SamplerCall& call, const HostTensor& reference, std::vector<CaptionTrace>& traces) const;
   /// Text as the model was trained on it.
