@@ -8,7 +8,6 @@
 #include "capdiff/base/error.h"
 #include "capdiff/base/hash.h"
 #include "capdiff/base/philox.h"
-#include "capdiff/selection/minimum_bayes_risk.h"
 #include "capdiff/text/whole_words.h"
 
 namespace capdiff {
@@ -116,7 +115,7 @@ KnownPositions DiffusionCaptioner::fixed_length(std::int64_t words, std::int64_t
   return {backend_->upload(mask), backend_->upload(latent)};
 }
 
-DiffusionCaptioner::Drawn DiffusionCaptioner::draw(std::span<const Image> images, std::span<const Row> rows,
+DiffusionCaptioner::Drawn DiffusionCaptioner::walk(std::span<const Image> images, std::span<const Row> rows,
                                                    const std::optional<KnownPositions>& known,
                                                    const GenerationOptions& options) {
   const NoiseLevels levels = noise_levels(options);
@@ -197,25 +196,20 @@ Candidate DiffusionCaptioner::caption_of_length(std::span<const float> logits, c
   return caption;
 }
 
-std::vector<Caption> DiffusionCaptioner::caption(std::span<const Image> images, const GenerationOptions& options) {
-  if (images.empty()) return {};
+std::vector<Caption> DiffusionCaptioner::draw(std::span<const Image> images, const GenerationOptions& options) {
   const std::vector<Row> rows = rows_of(images, options.candidates);
   std::optional<KnownPositions> known;
   if (options.length) known = fixed_length(*options.length, static_cast<std::int64_t>(rows.size()));
-  Drawn drawn = draw(images, rows, known, options);
+  Drawn drawn = walk(images, rows, known, options);
 
   std::vector<Caption> captions(images.size());
   std::size_t row = 0;
   for (Caption& caption : captions) {
     if (options.trace) caption.trace = std::move(drawn.traces[row]);
-    std::vector<std::string> texts;
     for (std::int64_t k = 0; k < options.candidates; ++k, ++row) {
       const auto logits = row_of(drawn.logits, row);
       caption.candidates.push_back(options.length ? caption_of_length(logits, options) : free_caption(logits, options));
-      texts.push_back(caption.candidates.back().text);
     }
-    caption.text =
-        options.select == Selection::mbr ? texts[minimum_bayes_risk(texts, options.utility).chosen] : texts.front();
   }
   return captions;
 }
@@ -293,7 +287,7 @@ Caption DiffusionCaptioner::fill(const Image& image, const CaptionTemplate& sent
   std::vector<Row> rows;
   for (std::size_t i = 0; i < choices.size(); ++i)
     std::ranges::copy(rows_of({&image, 1}, options.candidates), std::back_inserter(rows));
-  Drawn drawn = draw({&image, 1}, rows, given_words(choices, options.candidates), options);
+  Drawn drawn = walk({&image, 1}, rows, given_words(choices, options.candidates), options);
 
   Caption caption;
   std::size_t best = 0;

@@ -39,13 +39,14 @@ struct NoiseLevels {
 /// fixed length, or in the blanks of a sentence. What a latent is, and how the network sees a picture, is the method's.
 class DiffusionCaptioner : public Captioner {
  public:
-  std::vector<Caption> caption(std::span<const Image> images, const GenerationOptions& options) final;
   Caption fill(const Image& image, const CaptionTemplate& sentence, const GenerationOptions& options) final;
   const GenerationOptions& defaults() const final { return defaults_; }
 
  protected:
   DiffusionCaptioner(Backend& backend, CaptionLayout layout, GenerationOptions defaults)
       : backend_(&backend), layout_(std::move(layout)), defaults_(std::move(defaults)) {}
+
+  std::vector<Caption> draw(std::span<const Image> images, const GenerationOptions& options) final;
 
   virtual NoiseLevels noise_levels(const GenerationOptions& options) const = 0;
   /// The network for captions of `images`, as many rows for each as there are noises; guided as `options` say. Throws
@@ -90,7 +91,7 @@ class DiffusionCaptioner : public Captioner {
   class PictureNoise;
 
   static std::vector<Row> rows_of(std::span<const Image> images, std::int64_t count_each);
-  Drawn draw(std::span<const Image> images, std::span<const Row> rows, const std::optional<KnownPositions>& known,
+  Drawn walk(std::span<const Image> images, std::span<const Row> rows, const std::optional<KnownPositions>& known,
              const GenerationOptions& options);
   /// Adds what a call of the network tells to every row's trace.
   void trace(const SamplerCall& call, const HostTensor& reference, std::vector<CaptionTrace>& traces) const;

@@ -31,13 +31,18 @@ Clamping clamping_options(const JsonReader& json, Clamping options) {
 }  // namespace
 
 Selection selection(std::string_view name) {
-  if (name == "first") return Selection::first;
-  if (name == "mbr") return Selection::mbr;
-  fail(ErrorCode::usage, "unknown selection '{}'; known: first, mbr", name);
+  for (const Selection selection : {Selection::first, Selection::mbr, Selection::clip})
+    if (name == name_of(selection)) return selection;
+  fail(ErrorCode::usage, "unknown selection '{}'; known: first, mbr, clip", name);
 }
 
 std::string_view name_of(Selection selection) {
-  return selection == Selection::mbr ? "mbr" : "first";
+  switch (selection) {
+    case Selection::first: return "first";
+    case Selection::mbr: return "mbr";
+    case Selection::clip: return "clip";
+  }
+  return "";
 }
 
 GenerationOptions generation_options(const JsonReader& json, GenerationOptions options) {
@@ -55,7 +60,7 @@ GenerationOptions generation_options(const JsonReader& json, GenerationOptions o
   options.seed = static_cast<std::uint64_t>(
       json.get_int("seed", 0, std::numeric_limits<std::int64_t>::max(), static_cast<std::int64_t>(options.seed)));
   options.candidates = json.get_int("candidates", 1, 1024, options.candidates);
-  options.select = selection(json.get_choice("select", {"first", "mbr"}, name_of(options.select)));
+  options.select = selection(json.get_choice("select", {"first", "mbr", "clip"}, name_of(options.select)));
   options.utility = utility(json.get_choice("utility", {"bleu", "bleu-method4", "cider-d"}, name_of(options.utility)));
   json.reject_unknown_keys();
   return options;

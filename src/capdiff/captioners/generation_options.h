@@ -15,7 +15,8 @@ namespace capdiff {
 /// How one caption is chosen among the candidates of a picture.
 enum class Selection {
   first,
-  mbr,  ///< the one that agrees best with the others
+  mbr,   ///< the one that agrees best with the others
+  clip,  ///< the one that CLIP finds nearest to the picture
 };
 
 Selection selection(std::string_view name);
