@@ -68,6 +68,9 @@ GenerationOptions generation(const ModelOptions& options, GenerationOptions resu
   if (options.min_confidence) back.min_confidence = options.min_confidence;
   const bool asked = options.refine || options.back_time || options.back_share || options.min_confidence;
   result.refine = (result.refine || asked) && !options.no_refine;
+  if (!options.clamp.empty()) result.clamping.kind = clamping_kind(options.clamp);
+  set(result.clamping.from, options.clamp_from);
+  set(result.clamping.temperature, options.clamp_temperature);
   set(result.seed, options.seed);
   set(result.candidates, options.candidates);
   if (!options.select.empty()) result.select = selection(options.select);
@@ -82,7 +85,7 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
   command.add_option("--steps", options.steps, "Denoising steps (default: the model's, usually 30)")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}));
   command.add_option("--sampler", options.sampler, "How noise becomes text")
-      ->check(CLI::IsMember({"ddim", "renoise", "dpm-solver"}));
+      ->check(CLI::IsMember({"ddim", "renoise", "dpm-solver", "ancestral"}));
   command.add_option("--eta", options.eta, "Share of fresh noise in every DDIM step; 0 is deterministic")
       ->check(CLI::Range(0.0, 1.0));
   command.add_option("--guidance", options.guidance, "Weight of classifier-free guidance; 0 switches it off")
@@ -104,6 +107,12 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
       .add_option("--min-confidence", options.min_confidence,
                   "Back&Refine takes back all words less probable than this, rather than a share")
       ->check(CLI::Range(0.0, 1.0));
+  command.add_option("--clamp", options.clamp, "Prefix-diffusion: draw every estimate to the nearest words")
+      ->check(CLI::IsMember({"none", "hard", "soft"}));
+  command.add_option("--clamp-from", options.clamp_from, "Clamp only while t/T is at most this")
+      ->check(CLI::Range(0.0, 1.0));
+  command.add_option("--clamp-temperature", options.clamp_temperature, "Softness of --clamp soft")
+      ->check(CLI::Range(1e-6, 1e6));
   command.add_option("--seed", options.seed, "Seed of the noise");
   command.add_option("--candidates", options.candidates, "Captions drawn for each picture")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1024}));
@@ -112,7 +121,9 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
   command.add_option("--mbr-utility", options.utility, "What minimum Bayes risk measures agreement with")
       ->check(CLI::IsMember({"bleu", "bleu-method4", "cider-d"}));
   CLI::Option* fast = command.add_flag("--fast", options.fast, "5 steps, one candidate");
-  command.add_flag("--best", options.best, "30 steps, Back&Refine of a fifth of the words, minimum Bayes risk (CIDEr-D) over 5 candidates")
+  command
+      .add_flag("--best", options.best,
+                "30 steps, Back&Refine of a fifth of the words, minimum Bayes risk (CIDEr-D) over 5 candidates")
       ->excludes(fast);
   command.add_option("--batch", options.batch, "Pictures per batch")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{4096}))

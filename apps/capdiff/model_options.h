@@ -23,6 +23,8 @@ struct ModelOptions {
   std::vector<double> guidance_interval;
   bool refine = false, no_refine = false;
   std::optional<double> back_time, back_share, min_confidence;
+  std::string clamp;
+  std::optional<double> clamp_from, clamp_temperature;
   std::optional<std::uint64_t> seed;
   std::optional<std::int64_t> candidates;
   std::string select;

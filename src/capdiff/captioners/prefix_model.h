@@ -20,6 +20,8 @@ class PrefixModel {
   PrefixModel(Backend& backend, const ParameterStore& parameters, const PrefixConfig& config, bool with_image_tower);
 
   const PrefixConfig& config() const { return config_; }
+  /// Side S of the pictures, in pixels.
+  std::int64_t image_size() const { return config_.clip.image.image_size; }
   const WordSpace& words() const { return words_; }
   const PrefixDenoiser& denoiser() const { return denoiser_; }
   const NoiseSchedule& schedule() const { return schedule_; }
