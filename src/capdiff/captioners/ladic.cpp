@@ -161,9 +161,9 @@ KnownPositions LadicCaptioner::fixed_length(std::int64_t words, std::int64_t row
   return {backend_->upload(mask), backend_->upload(latent)};
 }
 
-LadicCaptioner::Drawn LadicCaptioner::sample(const Condition& condition, std::span<const Row> rows,
-                                             const std::optional<KnownPositions>& known,
-                                             const GenerationOptions& options) {
+LadicCaptioner::Drawn LadicCaptioner::draw_rows(const Condition& condition, std::span<const Row> rows,
+                                                const std::optional<KnownPositions>& known,
+                                                const GenerationOptions& options) {
   const LadicConfig& config = model_.config();
   const NoiseSchedule& schedule = model_.schedule();
   const Condition* null = options.guidance == 0.0 ? nullptr : &null_condition();
@@ -266,7 +266,7 @@ std::vector<Caption> LadicCaptioner::draw(std::span<const Image> images, const G
       rows.push_back({content_of(image), static_cast<std::uint32_t>(k)});
   std::optional<KnownPositions> known;
   if (options.length) known = fixed_length(*options.length, static_cast<std::int64_t>(rows.size()));
-  Drawn drawn = sample(condition(images), rows, known, options);
+  Drawn drawn = draw_rows(condition(images), rows, known, options);
 
   std::vector<Caption> captions(images.size());
   std::size_t row = 0;
@@ -354,7 +354,7 @@ Caption LadicCaptioner::fill(const Image& image, const CaptionTemplate& sentence
   for (std::size_t i = 0; i < choices.size(); ++i)
     for (std::int64_t k = 0; k < options.candidates; ++k)
       rows.push_back({content_of(image), static_cast<std::uint32_t>(k)});
-  Drawn drawn = sample(condition(std::span(&image, 1)), rows, given_words(choices, options.candidates), options);
+  Drawn drawn = draw_rows(condition(std::span(&image, 1)), rows, given_words(choices, options.candidates), options);
 
   Caption caption;
   std::size_t best = 0;

@@ -42,8 +42,8 @@ class LadicCaptioner final : public Captioner {
   const Condition& null_condition();
   const Vocabulary& vocabulary() const { return tokenizer_.vocabulary(); }
 
-  Drawn sample(const Condition& condition, std::span<const Row> rows, const std::optional<KnownPositions>& known,
-               const GenerationOptions& options);
+  Drawn draw_rows(const Condition& condition, std::span<const Row> rows, const std::optional<KnownPositions>& known,
+                  const GenerationOptions& options);
   /// Adds what a call of the network tells to every row's trace.
   void trace(const SamplerCall& call, const HostTensor& reference, std::vector<CaptionTrace>& traces) const;
   /// Text as the model was trained on it.
