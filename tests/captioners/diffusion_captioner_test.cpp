@@ -4,8 +4,11 @@
 
 #include "capdiff/captioners/captioner.h"
 #include "capdiff/image/decode.h"
+#include "capdiff/models/cosines.h"
+#include "capdiff/selection/clip_selector.h"
 #include "capdiff/text/unicode.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/own_clip.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_model.h"
 
@@ -120,6 +123,47 @@ TEST_P(DiffusionCaptioning, MbrTakesTheCandidateThatAgreesBest) {
     std::vector<std::string> texts;
     for (const Candidate& candidate : caption.candidates) texts.push_back(candidate.text);
     EXPECT_EQ(caption.text, texts[minimum_bayes_risk(texts, Utility::bleu).chosen]);
+  }
+}
+
+TEST_P(DiffusionCaptioning, CandidatesStandInTheOrderOfDrawingWhateverChooses) {
+  const std::vector<Image> images = pictures();
+  const auto first = captions({}, std::span(images).first(2), {.steps = 4, .candidates = 6});
+  const auto mbr = captions({}, std::span(images).first(2), {.steps = 4, .candidates = 6, .select = Selection::mbr});
+  for (std::size_t i = 0; i < 2; ++i) {
+    expect_same(first[i], mbr[i], /*exactly=*/false);
+    EXPECT_EQ(first[i].text, first[i].candidates.front().text);
+    EXPECT_FALSE(first[i].candidates.front().relevance);
+    const std::vector<Candidate> ranked = most_relevant_first(mbr[i]);
+    EXPECT_EQ(ranked.front().text, mbr[i].text);
+    EXPECT_TRUE(std::ranges::is_sorted(ranked, std::greater<>(), rank_of));
+  }
+}
+
+TEST_P(DiffusionCaptioning, ClipTakesTheCandidateThatItFindsNearestToThePicture) {
+  const std::vector<Image> images = pictures();
+  write_own_clip(folder_.path() / "clip");
+  const auto backend = make_onednn_backend({});
+  const auto captioner = load_captioner(ModelFolder::open(folder_.path()), *backend);
+  const GenerationOptions generation{.steps = 4, .candidates = 6, .select = Selection::clip};
+  expect_error(ErrorCode::usage, "--clip DIR", [&] { captioner->caption(images, generation); });
+  const auto clip = std::make_shared<ClipEncoder>(ModelFolder::open(folder_.path() / "clip"), *backend);
+  captioner->select_with(std::make_shared<ClipSelector>(clip));
+  const std::vector<Caption> drawn = captioner->caption(std::span(images).first(3), generation);
+  for (std::size_t i = 0; i < drawn.size(); ++i) {
+    double best = -2.0;
+    std::string text;
+    for (const Candidate& candidate : drawn[i].candidates) {
+      const double cosine =
+          cosines(clip->images(std::span(images).subspan(i, 1)), clip->texts(std::vector{candidate.text}).features)
+              .values<float>()[0];
+      EXPECT_NEAR(candidate.relevance.value(), cosine, 1e-5);
+      if (*candidate.relevance > best) {
+        best = *candidate.relevance;
+        text = candidate.text;
+      }
+    }
+    EXPECT_EQ(drawn[i].text, text);
   }
 }
 

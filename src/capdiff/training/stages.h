@@ -88,6 +88,8 @@ Stage image_encoder_stage();
 Stage text_diffusion_stage();
 /// LaDiC itself, down to a model folder.
 Stage ladic_stage();
+/// A small CLIP on captioned photos → clip/.
+Stage clip_stage();
 
 /// All stages, in the order in which they run.
 const std::vector<Stage>& training_stages();
