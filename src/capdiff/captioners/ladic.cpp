@@ -26,10 +26,6 @@ ParameterStore parameters_of(const ModelFolder& folder) {
   return store;
 }
 
-LadicConfig config_of(const ModelFolder& folder) {
-  return LadicConfig::from_json(folder.config(), folder.scheduler_config() ? &*folder.scheduler_config() : nullptr);
-}
-
 SpecialIds special_ids(const Vocabulary& vocabulary) {
   return {vocabulary.pad(), vocabulary.cls(), vocabulary.sep(), vocabulary.dot()};
 }
@@ -106,7 +102,8 @@ LadicCaptioner::LadicCaptioner(const ModelFolder& folder, Backend& backend)
       preprocessor_(folder.preprocessor_config() ? preprocessor_from_json(folder.preprocessor_config()->json(),
                                                                           folder.preprocessor_config()->source())
                                                  : Preprocessor()),
-      model_(backend, parameters_, config_of(folder), special_ids(vocabulary()), /*with_text_encoder=*/false),
+      model_(backend, parameters_, LadicConfig::from_folder(folder), special_ids(vocabulary()),
+             /*with_text_encoder=*/false),
       defaults_(model_.config().generation()) {
   if (folder.generation_config()) defaults_ = generation_options(*folder.generation_config(), defaults_);
   if (vocabulary().size() != model_.config().text.bert.vocab_size)

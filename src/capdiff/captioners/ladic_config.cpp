@@ -161,6 +161,10 @@ LadicConfig LadicConfig::from_json(const JsonReader& json, const JsonReader* sch
   return config;
 }
 
+LadicConfig LadicConfig::from_folder(const ModelFolder& folder) {
+  return from_json(folder.config(), folder.scheduler_config() ? &*folder.scheduler_config() : nullptr);
+}
+
 nlohmann::json LadicConfig::to_json() const {
   const BertConfig& bert = text.bert;
   return {

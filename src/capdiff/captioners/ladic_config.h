@@ -5,6 +5,7 @@
 #include "capdiff/captioners/generation_options.h"
 #include "capdiff/diffusion/noise_schedule.h"
 #include "capdiff/formats/json_reader.h"
+#include "capdiff/formats/model_folder.h"
 #include "capdiff/models/image_encoders.h"
 #include "capdiff/models/ladic_denoiser.h"
 #include "capdiff/models/split_bert.h"
@@ -66,6 +67,7 @@ struct LadicConfig {
   static LadicConfig of(Profile profile);
   /// Reads `config.json`; what belongs to the scheduler is in `scheduler` where that file exists.
   static LadicConfig from_json(const JsonReader& config, const JsonReader* scheduler);
+  static LadicConfig from_folder(const ModelFolder& folder);
   nlohmann::json to_json() const;
   nlohmann::json scheduler_to_json() const;
   /// How the profile samples: DDIM, or renoising as released; Back&Refine with the settings of either.

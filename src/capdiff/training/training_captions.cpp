@@ -10,6 +10,14 @@ CaptionDataset recipe_dataset(const DataOptions& data, const std::vector<std::st
   return read_dataset(data.path("dataset"), splits, data.validation_share());
 }
 
+CaptionDataset training_dataset(const DataOptions& data) {
+  CaptionDataset dataset = recipe_dataset(data, data.splits());
+  std::int64_t index = 0;
+  std::erase_if(dataset.images, [&](const CaptionedImage&) { return !data.trains_on(index++); });
+  if (dataset.images.empty()) fail(ErrorCode::usage, "data.share leaves none of {} pictures to learn from", index);
+  return dataset;
+}
+
 std::vector<PhotoSource> recipe_photos(const DataOptions& data, const CaptionDataset& dataset) {
   const bool knows = !dataset.folder.empty() && !data.has("images");
   return photo_sources(dataset, knows ? dataset.folder : data.path("images"));
@@ -17,7 +25,7 @@ std::vector<PhotoSource> recipe_photos(const DataOptions& data, const CaptionDat
 
 std::vector<std::string> training_captions(const DataOptions& data) {
   std::vector<std::string> captions;
-  for (const CaptionedImage& image : recipe_dataset(data, data.splits()).images)
+  for (const CaptionedImage& image : training_dataset(data).images)
     captions.insert(captions.end(), image.captions.begin(), image.captions.end());
   if (data.has("captions"))
     for (SourcedCaption& sourced : read_captions_tsv(data.path("captions")))
