@@ -1,11 +1,48 @@
 #include "capdiff/captioners/captioner.h"
 
+#include "capdiff/base/error.h"
 #include "capdiff/captioners/ladic.h"
+#include "capdiff/captioners/prefix_diffusion.h"
+#include "capdiff/selection/relevance.h"
 
 namespace capdiff {
+namespace {
+
+std::vector<std::vector<std::string>> texts_of(std::span<const Caption> captions) {
+  std::vector<std::vector<std::string>> texts;
+  for (const Caption& caption : captions)
+    for (texts.emplace_back(); const Candidate& candidate : caption.candidates) texts.back().push_back(candidate.text);
+  return texts;
+}
+
+void choose(Caption& caption, std::span<const double> relevance) {
+  for (std::size_t k = 0; k < relevance.size(); ++k) caption.candidates[k].relevance = relevance[k];
+  caption.text = caption.candidates[most_relevant(relevance)].text;
+}
+
+}  // namespace
+
+std::vector<Caption> Captioner::caption(std::span<const Image> images, const GenerationOptions& options) {
+  if (options.select == Selection::clip && !clip_)
+    fail(ErrorCode::usage, "choosing captions by CLIP (--select clip) needs a CLIP: --clip DIR");
+  if (images.empty()) return {};
+  std::vector<Caption> captions = draw(images, options);
+  for (Caption& caption : captions) caption.text = caption.candidates.front().text;
+  if (options.select == Selection::first) return captions;
+  const std::vector<std::vector<std::string>> texts = texts_of(captions);
+  if (options.select == Selection::clip) {
+    const std::vector<std::vector<double>> cosines = clip_->cosines(images, texts);
+    for (std::size_t i = 0; i < captions.size(); ++i) choose(captions[i], cosines[i]);
+  } else {
+    for (std::size_t i = 0; i < captions.size(); ++i)
+      choose(captions[i], minimum_bayes_risk(texts[i], options.utility).scores);
+  }
+  return captions;
+}
 
 std::unique_ptr<Captioner> load_captioner(const ModelFolder& folder, Backend& backend) {
-  folder.config().get_choice("model_type", {"ladic"});
+  if (folder.config().get_choice("model_type", {"ladic", "prefix-diffusion"}) == "prefix-diffusion")
+    return std::make_unique<PrefixDiffusionCaptioner>(folder, backend);
   return std::make_unique<LadicCaptioner>(folder, backend);
 }
 

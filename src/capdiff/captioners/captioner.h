@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "capdiff/captioners/trace.h"
 #include "capdiff/formats/model_folder.h"
 #include "capdiff/image/preprocess.h"
+#include "capdiff/selection/clip_selector.h"
 #include "capdiff/text/caption_template.h"
 
 namespace capdiff {
@@ -19,13 +21,15 @@ struct Candidate {
   std::string text;
   double score = 0.0;  ///< mean log-probability of the chosen pieces
   std::uint64_t seed = 0;
+  /// What the selection says for it: the cosine of CLIP, or the mean utility for the others; nothing where none chose.
+  std::optional<double> relevance = {};
 };
 
 /// The caption of one picture, chosen among its candidates.
 struct Caption {
   std::string text;
-  std::vector<Candidate> candidates;
-  CaptionTrace trace;  ///< of the first candidate; empty unless it was asked for
+  std::vector<Candidate> candidates;  ///< in the order in which they were drawn
+  CaptionTrace trace;                 ///< of the first candidate; empty unless it was asked for
 };
 
 /// Turns pictures into captions. LaDiC, Prefix-diffusion and the autoregressive baseline are captioners.
@@ -33,14 +37,25 @@ class Captioner {
  public:
   virtual ~Captioner() = default;
 
-  /// One caption per picture, in order. What a picture gets does not depend on the others (see
-  /// `BackendOptions::deterministic` for how exactly).
-  virtual std::vector<Caption> caption(std::span<const Image> images, const GenerationOptions& options) = 0;
+  /// One caption per picture, in order, chosen among its candidates as `options.select` says. What a picture gets does
+  /// not depend on the others (see `BackendOptions::deterministic` for how exactly). Choosing by CLIP without one is an
+  /// `Error(usage)`.
+  std::vector<Caption> caption(std::span<const Image> images, const GenerationOptions& options);
+  /// The CLIP that `Selection::clip` chooses with.
+  void select_with(std::shared_ptr<const ClipSelector> clip) { clip_ = std::move(clip); }
   /// Puts words into the blanks of a sentence about a picture, one a blank; the given words stay as they are. Where a
   /// blank may have several lengths, all are tried and the most confident is taken. `candidates` are drawn for each.
   virtual Caption fill(const Image& image, const CaptionTemplate& sentence, const GenerationOptions& options) = 0;
   /// The model's own defaults.
   virtual const GenerationOptions& defaults() const = 0;
+
+ protected:
+  /// `options.candidates` candidates of each picture, and the trace of the first where one is asked for. There is at
+  /// least one picture; which candidate is the caption does not matter here.
+  virtual std::vector<Caption> draw(std::span<const Image> images, const GenerationOptions& options) = 0;
+
+ private:
+  std::shared_ptr<const ClipSelector> clip_;
 };
 
 /// Loads the captioner that the folder's `model_type` names.

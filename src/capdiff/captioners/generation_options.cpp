@@ -20,22 +20,35 @@ BackAndRefine back_and_refine(const JsonReader& json, BackAndRefine options) {
   return options;
 }
 
+Clamping clamping_options(const JsonReader& json, Clamping options) {
+  options.kind = clamping_kind(json.get_choice("kind", {"none", "hard", "soft"}, name_of(options.kind)));
+  options.from = json.get_number("from", 0.0, 1.0, options.from);
+  options.temperature = json.get_number("temperature", 1e-6, 1e6, options.temperature);
+  json.reject_unknown_keys();
+  return options;
+}
+
 }  // namespace
 
 Selection selection(std::string_view name) {
-  if (name == "first") return Selection::first;
-  if (name == "mbr") return Selection::mbr;
-  fail(ErrorCode::usage, "unknown selection '{}'; known: first, mbr", name);
+  for (const Selection selection : {Selection::first, Selection::mbr, Selection::clip})
+    if (name == name_of(selection)) return selection;
+  fail(ErrorCode::usage, "unknown selection '{}'; known: first, mbr, clip", name);
 }
 
 std::string_view name_of(Selection selection) {
-  return selection == Selection::mbr ? "mbr" : "first";
+  switch (selection) {
+    case Selection::first: return "first";
+    case Selection::mbr: return "mbr";
+    case Selection::clip: return "clip";
+  }
+  return "";
 }
 
 GenerationOptions generation_options(const JsonReader& json, GenerationOptions options) {
   options.steps = json.get_int("steps", 1, 1'000'000, options.steps);
-  options.sampler =
-      sampler_kind(json.get_choice("sampler", {"ddim", "renoise", "dpm-solver"}, name_of(options.sampler)));
+  options.sampler = sampler_kind(
+      json.get_choice("sampler", {"ddim", "renoise", "dpm-solver", "ancestral"}, name_of(options.sampler)));
   options.eta = json.get_number("eta", 0.0, 1.0, options.eta);
   options.guidance = json.get_number("guidance", -100.0, 100.0, options.guidance);
   options.guidance_low = json.get_number("guidance_low", 0.0, 1.0, options.guidance_low);
@@ -43,10 +56,11 @@ GenerationOptions generation_options(const JsonReader& json, GenerationOptions o
   options.refine = json.get_bool("refine", options.refine);
   if (json.has("back_and_refine"))
     options.back_and_refine = back_and_refine(json.get_object("back_and_refine"), options.back_and_refine);
+  if (json.has("clamp")) options.clamping = clamping_options(json.get_object("clamp"), options.clamping);
   options.seed = static_cast<std::uint64_t>(
       json.get_int("seed", 0, std::numeric_limits<std::int64_t>::max(), static_cast<std::int64_t>(options.seed)));
   options.candidates = json.get_int("candidates", 1, 1024, options.candidates);
-  options.select = selection(json.get_choice("select", {"first", "mbr"}, name_of(options.select)));
+  options.select = selection(json.get_choice("select", {"first", "mbr", "clip"}, name_of(options.select)));
   options.utility = utility(json.get_choice("utility", {"bleu", "bleu-method4", "cider-d"}, name_of(options.utility)));
   json.reject_unknown_keys();
   return options;
@@ -65,6 +79,10 @@ nlohmann::json to_json(const GenerationOptions& options) {
           {"guidance_high", options.guidance_high},
           {"refine", options.refine},
           {"back_and_refine", refine},
+          {"clamp",
+           {{"kind", name_of(options.clamping.kind)},
+            {"from", options.clamping.from},
+            {"temperature", options.clamping.temperature}}},
           {"seed", options.seed},
           {"candidates", options.candidates},
           {"select", name_of(options.select)},
@@ -81,6 +99,11 @@ std::string describe(const GenerationOptions& options) {
     const BackAndRefine& back = options.back_and_refine;
     text += back.min_confidence ? fmt::format(" | back&refine t {} confidence {}", back.time, *back.min_confidence)
                                 : fmt::format(" | back&refine t {} l {:.3g}", back.time, back.share);
+  }
+  if (const Clamping& clamping = options.clamping; clamping.kind != Clamping::Kind::none) {
+    text += fmt::format(" | {} clamp", name_of(clamping.kind));
+    if (clamping.kind == Clamping::Kind::soft) text += fmt::format(" {}", clamping.temperature);
+    if (clamping.from < 1.0) text += fmt::format(" from t {}", clamping.from);
   }
   if (options.length) text += fmt::format(" | length {}", *options.length);
   if (options.candidates > 1)

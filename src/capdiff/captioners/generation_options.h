@@ -7,6 +7,7 @@
 
 #include "capdiff/diffusion/sampler.h"
 #include "capdiff/formats/json_reader.h"
+#include "capdiff/models/word_clamp.h"
 #include "capdiff/selection/minimum_bayes_risk.h"
 
 namespace capdiff {
@@ -14,7 +15,8 @@ namespace capdiff {
 /// How one caption is chosen among the candidates of a picture.
 enum class Selection {
   first,
-  mbr,  ///< the one that agrees best with the others
+  mbr,   ///< the one that agrees best with the others
+  clip,  ///< the one that CLIP finds nearest to the picture
 };
 
 Selection selection(std::string_view name);
@@ -30,6 +32,7 @@ struct GenerationOptions {
   double guidance_low = 0.0, guidance_high = 1.0;
   bool refine = false;                 ///< whether Back&Refine acts
   BackAndRefine back_and_refine = {};  ///< and how
+  Clamping clamping = {};              ///< of methods whose latents are embeddings of words
   std::uint64_t seed = 0;
   std::int64_t candidates = 1;
   Selection select = Selection::first;

@@ -2,17 +2,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include "capdiff/captioners/scheduler_config.h"
+#include "capdiff/models/size_limits.h"
+
 namespace capdiff {
 namespace {
 
-constexpr std::int64_t kMaxWidth = 16384;
-constexpr std::int64_t kMaxLayers = 256;
-constexpr std::int64_t kMaxVocabulary = 1 << 20;
-constexpr std::int64_t kMaxPositions = 4096;
-
-const char* name_of(Profile profile) {
-  return profile == Profile::released ? "released" : "paper";
-}
 const char* name_of(LatentLoss loss) {
   return loss == LatentLoss::mean_l2 ? "mean_l2" : "mean_squared";
 }
@@ -44,7 +39,7 @@ SpecialLatent special_latent(const std::string& name) {
 LadicDenoiserConfig denoiser_config(const JsonReader& json) {
   LadicDenoiserConfig config;
   config.hidden = json.get_int("hidden", 1, kMaxWidth);
-  config.layers = json.get_int("layers", 1, kMaxLayers);
+  config.layers = json.get_int("layers", 1, kMaxDepth);
   config.heads = json.get_int("heads", 1, config.hidden);
   require_divisible(json, config.hidden, config.heads);
   config.intermediate = json.get_int("intermediate", 1, kMaxWidth);
@@ -62,15 +57,7 @@ LadicDenoiserConfig denoiser_config(const JsonReader& json) {
 }
 
 void read_scheduler(const JsonReader& json, LadicConfig& config) {
-  NoiseScheduleConfig& schedule = config.schedule;
-  schedule.kind =
-      schedule_kind(json.get_choice("schedule", {"linear", "cosine", "sqrt"}, capdiff::name_of(schedule.kind)));
-  schedule.time_steps = json.get_int("time_steps", 2, 1'000'000, schedule.time_steps);
-  schedule.beta_min = json.get_number("beta_min", 0.0, 1.0, schedule.beta_min);
-  schedule.beta_max = json.get_number("beta_max", 0.0, 1.0, schedule.beta_max);
-  schedule.cosine_s = json.get_number("cosine_s", 0.0, 1.0, schedule.cosine_s);
-  schedule.noise_factor = json.get_number("noise_factor", 0.0, 1000.0, schedule.noise_factor);
-  schedule.sample_noise_factor = json.get_number("sample_noise_factor", 0.0, 1000.0, schedule.sample_noise_factor);
+  config.schedule = read_noise_schedule(json, config.schedule);
   config.time_shift = json.get_int("time_shift", 0, 1'000'000, config.time_shift);
   config.time_grid = json.get_choice("time_grid", {"even", "stride"}, name_of(config.time_grid)) == "stride"
                          ? TimeGrid::stride
@@ -91,8 +78,8 @@ SplitBertConfig split_bert_config(const JsonReader& json, SplitBertConfig config
   bert.type_vocab = json.get_int("type_vocab", 1, 16, bert.type_vocab);
   bert.eps = static_cast<float>(json.get_number("eps", 0.0, 1.0, bert.eps));
   bert.init_std = static_cast<float>(json.get_number("init_std", 0.0, 1.0, bert.init_std));
-  config.encoder_layers = json.get_int("encoder_layers", 0, kMaxLayers, config.encoder_layers);
-  config.decoder_layers = json.get_int("decoder_layers", 0, kMaxLayers, config.decoder_layers);
+  config.encoder_layers = json.get_int("encoder_layers", 0, kMaxDepth, config.encoder_layers);
+  config.decoder_layers = json.get_int("decoder_layers", 0, kMaxDepth, config.decoder_layers);
   bert.layers = config.encoder_layers + config.decoder_layers;
   config.special_latent =
       special_latent(json.get_choice("special_latent", {"zeros", "dot", "kept"}, name_of(config.special_latent)));
@@ -133,8 +120,7 @@ GenerationOptions LadicConfig::generation() const {
 
 LadicConfig LadicConfig::from_json(const JsonReader& json, const JsonReader* scheduler) {
   json.get_choice("model_type", {"ladic"});
-  LadicConfig config =
-      of(json.get_choice("profile", {"paper", "released"}) == "released" ? Profile::released : Profile::paper);
+  LadicConfig config = of(read_profile(json));
   config.length = json.get_int("length", 3, kMaxPositions);
   config.max_words = json.get_int("max_words", 1, kMaxPositions, config.max_words);
   config.image_encoder = image_encoder_config(json.get_object("image_encoder"));
@@ -161,7 +147,7 @@ LadicConfig LadicConfig::from_json(const JsonReader& json, const JsonReader* sch
   return config;
 }
 
-LadicConfig LadicConfig::from_folder(const ModelFolder& folder) {
+LadicConfig LadicConfig::of_folder(const ModelFolder& folder) {
   return from_json(folder.config(), folder.scheduler_config() ? &*folder.scheduler_config() : nullptr);
 }
 
@@ -169,7 +155,7 @@ nlohmann::json LadicConfig::to_json() const {
   const BertConfig& bert = text.bert;
   return {
       {"model_type", "ladic"},
-      {"profile", name_of(profile)},
+      {"profile", capdiff::name_of(profile)},
       {"length", length},
       {"image_encoder", capdiff::to_json(image_encoder)},
       {"text",
@@ -203,15 +189,10 @@ nlohmann::json LadicConfig::to_json() const {
 }
 
 nlohmann::json LadicConfig::scheduler_to_json() const {
-  return {{"schedule", capdiff::name_of(schedule.kind)},
-          {"time_steps", schedule.time_steps},
-          {"beta_min", schedule.beta_min},
-          {"beta_max", schedule.beta_max},
-          {"cosine_s", schedule.cosine_s},
-          {"noise_factor", schedule.noise_factor},
-          {"sample_noise_factor", schedule.sample_noise_factor},
-          {"time_shift", time_shift},
-          {"time_grid", name_of(time_grid)}};
+  nlohmann::json json = capdiff::to_json(schedule);
+  json["time_shift"] = time_shift;
+  json["time_grid"] = name_of(time_grid);
+  return json;
 }
 
 }  // namespace capdiff

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "capdiff/captioners/generation_options.h"
+#include "capdiff/captioners/profile.h"
 #include "capdiff/diffusion/noise_schedule.h"
 #include "capdiff/formats/json_reader.h"
 #include "capdiff/formats/model_folder.h"
@@ -11,13 +12,6 @@
 #include "capdiff/models/split_bert.h"
 
 namespace capdiff {
-
-/// Which of its two descriptions a LaDiC follows. Each difference between them is a field of LadicConfig of its own;
-/// the profile is where its default comes from.
-enum class Profile {
-  paper,
-  released,  ///< the authors' code, so that their checkpoint gives their captions
-};
 
 /// Which loss compares x̂0 with x0.
 enum class LatentLoss {
@@ -67,7 +61,8 @@ struct LadicConfig {
   static LadicConfig of(Profile profile);
   /// Reads `config.json`; what belongs to the scheduler is in `scheduler` where that file exists.
   static LadicConfig from_json(const JsonReader& config, const JsonReader* scheduler);
-  static LadicConfig from_folder(const ModelFolder& folder);
+  /// The same of a model folder.
+  static LadicConfig of_folder(const ModelFolder& folder);
   nlohmann::json to_json() const;
   nlohmann::json scheduler_to_json() const;
   /// How the profile samples: DDIM, or renoising as released; Back&Refine with the settings of either.

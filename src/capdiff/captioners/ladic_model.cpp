@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "capdiff/diffusion/guidance.h"
+
 namespace capdiff {
 
 HostTensor caption_targets(const HostTensor& ids, SpecialTargets special, const SpecialIds& special_ids) {
@@ -47,20 +49,7 @@ Value LadicModel::guided(const Value& x_t, const Value& self_condition, std::int
   const Value both =
       denoiser_(b.concat(std::array{x_t, x_t}, 0), b.concat(std::array{self_condition, self_condition}, 0),
                 times(2 * rows), std::array{ConditionedRows{rows, &image}, ConditionedRows{rows, null}});
-  const Value conditional = b.slice(both, 0, 0, rows);
-  const Value unconditional = b.slice(both, 0, rows, 2 * rows);
-  return b.scale_add(static_cast<float>(1.0 + guidance), conditional, static_cast<float>(-guidance), unconditional);
-}
-
-Value LadicModel::noised(const Value& x0, const Value& noise, const HostTensor& t) const {
-  HostTensor signal(DType::f32, {t.numel(), 1, 1}), deviation(DType::f32, {t.numel(), 1, 1});
-  for (std::size_t row = 0; row < t.values<std::int64_t>().size(); ++row) {
-    const std::int64_t time = t.values<std::int64_t>()[row];
-    signal.mutable_values<float>()[row] = static_cast<float>(schedule_.signal(time));
-    deviation.mutable_values<float>()[row] = static_cast<float>(schedule_.training_noise(time));
-  }
-  Backend& b = *backend_;
-  return b.add(b.mul(x0, b.upload(signal)), b.mul(noise, b.upload(deviation)));
+  return guide(b, both, guidance);
 }
 
 Value LadicModel::caption_loss(const Value& x0, const HostTensor& ids) const {

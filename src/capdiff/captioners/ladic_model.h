@@ -38,9 +38,6 @@ class LadicModel {
   /// Without `null` there is no guidance. x_t and p [B, L, D], t shared by the batch.
   Value guided(const Value& x_t, const Value& self_condition, std::int64_t t, const Condition& image,
                const Condition* null, double guidance) const;
-  /// x_t = √ᾱ_t x0 + F √(1 − ᾱ_t) ε as training sees it; x0 and noise [B, L, D], t i64 [B].
-  Value noised(const Value& x0, const Value& noise, const HostTensor& t) const;
-
   /// Cross-entropy of the LM head's words for latents x0 [B, L, D] against the captions' tokens `ids` i64 [B, L].
   Value caption_loss(const Value& x0, const HostTensor& ids) const;
 

@@ -5,6 +5,7 @@
 
 #include "capdiff/base/error.h"
 #include "capdiff/diffusion/dpm_solver.h"
+#include "capdiff/diffusion/posterior.h"
 
 namespace capdiff {
 namespace {
@@ -52,6 +53,7 @@ class Walk {
       case SamplerKind::ddim: moved = ddim(t, next); break;
       case SamplerKind::renoise: moved = renoise(next); break;
       case SamplerKind::dpm_solver: moved = dpm_solver(i); break;
+      case SamplerKind::ancestral: moved = ancestral(t, next); break;
     }
     x_ = with_known(moved);
   }
@@ -69,6 +71,12 @@ class Walk {
   Value renoise(std::int64_t next) {
     return backend_.scale_add(static_cast<float>(schedule_.signal(next)), x0_,
                               static_cast<float>(schedule_.noise(next)), task_.noise->step(draw_++));
+  }
+
+  Value ancestral(std::int64_t t, std::int64_t next) {
+    const Posterior posterior(schedule_.alpha_bar(t), schedule_.alpha_bar(next));
+    const Value mean = posterior.mean(backend_, x0_, x_);
+    return backend_.scale_add(1.0f, mean, static_cast<float>(std::sqrt(posterior.beta)), task_.noise->step(draw_++));
   }
 
   Value dpm_solver(std::size_t i) {
@@ -112,9 +120,10 @@ class Walk {
 }  // namespace
 
 SamplerKind sampler_kind(std::string_view name) {
-  for (const SamplerKind kind : {SamplerKind::ddim, SamplerKind::renoise, SamplerKind::dpm_solver})
+  for (const SamplerKind kind :
+       {SamplerKind::ddim, SamplerKind::renoise, SamplerKind::dpm_solver, SamplerKind::ancestral})
     if (name == name_of(kind)) return kind;
-  fail(ErrorCode::usage, "unknown sampler '{}'; known: ddim, renoise, dpm-solver", name);
+  fail(ErrorCode::usage, "unknown sampler '{}'; known: ddim, renoise, dpm-solver, ancestral", name);
 }
 
 std::string_view name_of(SamplerKind kind) {
@@ -122,6 +131,7 @@ std::string_view name_of(SamplerKind kind) {
     case SamplerKind::ddim: return "ddim";
     case SamplerKind::renoise: return "renoise";
     case SamplerKind::dpm_solver: return "dpm-solver";
+    case SamplerKind::ancestral: return "ancestral";
   }
   return "";
 }
@@ -143,6 +153,27 @@ std::vector<std::int64_t> times_of_stride(std::int64_t stride, std::int64_t time
 std::vector<std::int64_t> stride_times(std::int64_t steps, std::int64_t time_steps) {
   check_steps(steps, time_steps);
   return times_of_stride((time_steps - 1 + steps - 1) / steps, time_steps);
+}
+
+std::vector<std::int64_t> respaced_times(std::int64_t steps, std::int64_t time_steps) {
+  check_steps(steps, time_steps);
+  const double stride = steps == 1 ? 1.0 : static_cast<double>(time_steps - 1) / static_cast<double>(steps - 1);
+  std::vector<std::int64_t> times;
+  double at = 0.0;
+  for (std::int64_t i = 0; i < steps; ++i, at += stride) times.push_back(std::llrint(at));
+  std::ranges::reverse(times);
+  return times;
+}
+
+std::vector<std::int64_t> multiple_times(std::int64_t steps, std::int64_t time_steps) {
+  check_steps(steps, time_steps);
+  for (std::int64_t stride = 1; stride <= time_steps; ++stride) {
+    if ((time_steps + stride - 1) / stride != steps) continue;
+    std::vector<std::int64_t> times;
+    for (std::int64_t i = steps - 1; i >= 0; --i) times.push_back(i * stride);
+    return times;
+  }
+  fail(ErrorCode::usage, "no stride makes {} steps of {}", steps, time_steps);
 }
 
 Value sample(Backend& backend, const NoiseSchedule& schedule, const SamplerConfig& config,

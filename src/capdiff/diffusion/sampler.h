@@ -17,6 +17,7 @@ enum class SamplerKind {
   ddim,        ///< keeps the noise that x has; with η > 0 a share of it is drawn anew
   renoise,     ///< x̂0 with fresh noise, as LaDiC's released code does
   dpm_solver,  ///< DPM-Solver++(2M): second order in log-SNR
+  ancestral,  ///< the posterior q(x' | x, x̂0) with the larger variance β; DDIM with η = 1 is that with the smaller one
 };
 
 SamplerKind sampler_kind(std::string_view name);
@@ -75,12 +76,18 @@ std::vector<std::int64_t> ddim_times(std::int64_t steps, std::int64_t time_steps
 std::vector<std::int64_t> times_of_stride(std::int64_t stride, std::int64_t time_steps);
 /// The same with the stride s = ⌈(T − 1) / n⌉, which can make fewer calls than n.
 std::vector<std::int64_t> stride_times(std::int64_t steps, std::int64_t time_steps);
+/// n times evenly spread from T − 1 to 0, both among them, rounded half to even: the respacing of a table by the code
+/// that Prefix-diffusion is built on.
+std::vector<std::int64_t> respaced_times(std::int64_t steps, std::int64_t time_steps);
+/// (n − 1) s, …, s, 0 for the smallest stride s of which there are n below T; an Error(usage) where there is none.
+std::vector<std::int64_t> multiple_times(std::int64_t steps, std::int64_t time_steps);
 
 /// Walks from noise x_T to x̂0 over the noise levels `times`, from high to low; the result is the estimate of the last
 /// call. Each x̂0 is the next call's self-condition, the first call's is zero. With ε̂ = (x − √ᾱ x̂0) / √(1 − ᾱ):
 ///   ddim        x ← √ᾱ' x̂0 + √(1 − ᾱ' − ν²) ε̂ + ν z,  ν = η √((1 − ᾱ') / (1 − ᾱ)) √(1 − ᾱ / ᾱ')
 ///   renoise     x ← √ᾱ' x̂0 + √(1 − ᾱ') z
 ///   dpm_solver  see `dpm_solver_step`
+///   ancestral   x ← μ + √β z, see `Posterior`
 Value sample(Backend& backend, const NoiseSchedule& schedule, const SamplerConfig& config,
              std::span<const std::int64_t> times, const SamplingTask& task);
 

@@ -29,21 +29,30 @@ Shape shape_of(const nlohmann::json& value) {
   return Shape(std::move(sizes));
 }
 
-/// Largest difference between two JSON values, and the largest golden number. What is no number differs by 0 or 1, and
-/// arrays of different lengths infinitely.
-void compare(const nlohmann::json& golden, const nlohmann::json& computed, double& difference, double& magnitude) {
+/// How two JSON values differ.
+struct JsonDifference {
+  double largest = 0.0;    ///< of numbers; of others 0 or 1, and infinite for arrays of different lengths
+  double magnitude = 0.0;  ///< the largest golden number
+  bool allowed = true;
+};
+
+void compare(const nlohmann::json& golden, const nlohmann::json& computed, double tolerance, double relative,
+             JsonDifference& result) {
   if (golden.is_array() && computed.is_array() && golden.size() == computed.size()) {
-    for (std::size_t i = 0; i < golden.size(); ++i) compare(golden[i], computed[i], difference, magnitude);
+    for (std::size_t i = 0; i < golden.size(); ++i) compare(golden[i], computed[i], tolerance, relative, result);
     return;
   }
-  double here = golden == computed ? 0.0 : 1.0;
+  double here = golden == computed ? 0.0 : 1.0, allowed = tolerance;
   if (golden.is_array() || computed.is_array()) here = here == 0.0 ? 0.0 : kIncomparable;
   if (golden.is_number() && computed.is_number()) {
+    const double size = std::abs(golden.get<double>());
     here = std::abs(golden.get<double>() - computed.get<double>());
     if (std::isnan(here)) here = kIncomparable;
-    magnitude = std::max(magnitude, std::abs(golden.get<double>()));
+    result.magnitude = std::max(result.magnitude, size);
+    allowed += relative * size;
   }
-  difference = std::max(difference, here);
+  result.largest = std::max(result.largest, here);
+  result.allowed = result.allowed && here <= allowed;
 }
 
 std::string line_of(const GoldenCheck& check) {
@@ -77,12 +86,16 @@ void GoldenReport::part(const std::string& name, const std::function<void()>& ru
 }
 
 GoldenCheck& GoldenReport::compare_json(const std::string& path, const nlohmann::json& golden,
-                                        const nlohmann::json& computed, double tolerance) {
-  GoldenCheck check{.name = "json." + path, .shape = shape_of(golden), .tolerance = tolerance};
-  double magnitude = 0.0;
-  compare(golden, computed, check.max_abs, magnitude);
-  check.max_rel = magnitude > 0.0 ? check.max_abs / magnitude : check.max_abs;
-  check.pass = check.max_abs <= tolerance;
+                                        const nlohmann::json& computed, double tolerance, double relative) {
+  JsonDifference difference;
+  compare(golden, computed, tolerance, relative, difference);
+  const double magnitude = difference.magnitude;
+  GoldenCheck check{.name = "json." + path,
+                    .shape = shape_of(golden),
+                    .max_abs = difference.largest,
+                    .max_rel = magnitude > 0.0 ? difference.largest / magnitude : difference.largest,
+                    .tolerance = tolerance + relative * magnitude,
+                    .pass = difference.allowed};
   if (!check.pass) check.note = fmt::format("golden {}, computed {}", excerpt(golden), excerpt(computed));
   return checks.emplace_back(std::move(check));
 }

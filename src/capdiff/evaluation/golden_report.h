@@ -40,9 +40,9 @@ struct GoldenReport {
   /// `name`; the other parts go on.
   void part(const std::string& name, const std::function<void()>& run);
   /// Compares what a golden JSON file states at `path` ("paper.ddim5.captions") with what was computed: texts and
-  /// truth values exactly, numbers to within `tolerance`, arrays element by element.
+  /// truth values exactly, numbers to within `tolerance` and `relative` of the golden, arrays element by element.
   GoldenCheck& compare_json(const std::string& path, const nlohmann::json& golden, const nlohmann::json& computed,
-                            double tolerance = 0.0);
+                            double tolerance = 0.0, double relative = 0.0);
 };
 
 /// The object that `--json` prints: {"tensors": [{"name", "shape", "max_abs", "max_rel", "tolerance", "pass"}],

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "capdiff/base/error.h"
+#include "capdiff/formats/weights_file.h"
 
 namespace capdiff {
 namespace {
@@ -63,14 +64,15 @@ GoldenCheck checked(const std::string& name, const HostTensor& golden, const Hos
     if (error > tolerance.absolute + tolerance.relative * size) check.pass = false;
   }
   check.max_rel = magnitude > 0.0 ? check.max_abs / magnitude : check.max_abs;
+  check.tolerance += tolerance.relative * magnitude;
   return check;
 }
 
 }  // namespace
 
 GoldenTensors::GoldenTensors(SafetensorsFile file, std::function<Tolerance(const std::string&)> tolerance,
-                             GoldenReport& report)
-    : file_(std::move(file)), tolerance_(std::move(tolerance)), report_(&report) {}
+                             GoldenReport& report, std::string label)
+    : file_(std::move(file)), tolerance_(std::move(tolerance)), report_(&report), label_(std::move(label)) {}
 
 std::vector<std::string> GoldenTensors::names(std::string_view prefix) const {
   std::vector<std::string> found;
@@ -86,17 +88,17 @@ HostTensor GoldenTensors::input(const std::string& name) {
 
 HostTensor GoldenTensors::input(const std::string& name, const HostTensor& computed) {
   HostTensor stored = input(name);
-  GoldenCheck check = checked(name, stored, computed, {});
+  GoldenCheck check = checked(label_ + name, stored, computed, {});
   if (!check.pass) report_->checks.push_back(std::move(check));
   return stored;
 }
 
 GoldenCheck& GoldenTensors::compare(const std::string& name, const HostTensor& computed) {
-  if (!file_.contains(name)) return report_->fail_check(name, "missing from " + file_.name());
+  if (!file_.contains(name)) return report_->fail_check(label_ + name, "missing from " + file_.name());
   seen_.insert(name);
   const HostTensor golden = file_.tensor(name);
   const Tolerance tolerance = is_floating(golden.dtype()) ? tolerance_(name) : Tolerance();
-  return report_->checks.emplace_back(checked(name, golden, computed, tolerance));
+  return report_->checks.emplace_back(checked(label_ + name, golden, computed, tolerance));
 }
 
 void GoldenTensors::compare_if_stored(const std::string& name, const HostTensor& computed) {
@@ -106,15 +108,31 @@ void GoldenTensors::compare_if_stored(const std::string& name, const HostTensor&
 void GoldenTensors::skip(std::string_view prefix) {
   for (const std::string& name : names(prefix)) {
     seen_.insert(name);
-    report_->skipped.push_back(name);
+    report_->skipped.push_back(label_ + name);
   }
 }
 
 void GoldenTensors::finish() {
   for (const auto& [name, entry] : file_.entries()) {
     if (seen_.contains(name)) continue;
-    report_->fail_check(name, "nothing here computes it").shape = entry.shape;
+    report_->fail_check(label_ + name, "nothing here computes it").shape = entry.shape;
   }
+}
+
+double largest_magnitude(const HostTensor& tensor) {
+  double magnitude = 0.0;
+  for (const double value : doubles(tensor))
+    if (std::isfinite(value)) magnitude = std::max(magnitude, std::abs(value));
+  return magnitude;
+}
+
+ParameterStore state_dict(const std::filesystem::path& folder) {
+  const std::filesystem::path safetensors = folder / "state_dict.safetensors";
+  const WeightsFile file =
+      WeightsFile::open(std::filesystem::exists(safetensors) ? safetensors : folder / "state_dict.pt");
+  ParameterStore parameters;
+  for (const auto& [name, type] : file.entries()) parameters.add(name, file.tensor(name));
+  return parameters;
 }
 
 HostTensor stacked(const std::vector<HostTensor>& tensors) {

@@ -8,6 +8,7 @@
 
 #include "capdiff/evaluation/golden_report.h"
 #include "capdiff/formats/safetensors.h"
+#include "capdiff/nn/parameters.h"
 
 namespace capdiff {
 
@@ -20,9 +21,10 @@ struct Tolerance {
 /// report.
 class GoldenTensors {
  public:
-  /// `tolerance` is asked for tensors of floating-point numbers; all others must be equal.
-  GoldenTensors(SafetensorsFile file, std::function<Tolerance(const std::string& name)> tolerance,
-                GoldenReport& report);
+  /// `tolerance` is asked for tensors of floating-point numbers; all others must be equal. `label` is put before their
+  /// names in the report.
+  GoldenTensors(SafetensorsFile file, std::function<Tolerance(const std::string& name)> tolerance, GoldenReport& report,
+                std::string label = "");
 
   const SafetensorsFile& file() const { return file_; }
   GoldenReport& report() { return *report_; }
@@ -47,8 +49,15 @@ class GoldenTensors {
   SafetensorsFile file_;
   std::function<Tolerance(const std::string&)> tolerance_;
   GoldenReport* report_;
+  std::string label_;
   std::set<std::string, std::less<>> seen_;
 };
+
+/// The largest finite |element| of a tensor of floating-point numbers; 0 where there is none.
+double largest_magnitude(const HostTensor& tensor);
+
+/// `state_dict.safetensors` of a folder of goldens, or `state_dict.pt`.
+ParameterStore state_dict(const std::filesystem::path& folder);
 
 /// One tensor [n, …] of n tensors […].
 HostTensor stacked(const std::vector<HostTensor>& tensors);

@@ -17,9 +17,11 @@ namespace fs = std::filesystem;
 GoldenReport verify_kind(const std::string& kind, const fs::path& folder, Backend& backend,
                          const VerifyOptions& options) {
   if (kind == "ladic") return verify_ladic(folder, backend, options.gradients);
+  if (kind == "prefix-diffusion") return verify_prefix(folder, backend, options.gradients);
   if (kind == "dpm-solver") return verify_dpm_solver(folder, backend);
   if (kind == "clip") return verify_clip(folder, backend);
-  fail(ErrorCode::unsupported, "{}: goldens of the kind '{}' are not verified; known: ladic, dpm-solver, clip",
+  fail(ErrorCode::unsupported,
+       "{}: goldens of the kind '{}' are not verified; known: ladic, prefix-diffusion, dpm-solver, clip",
        (folder / "golden.json").string(), kind);
 }
 

@@ -10,6 +10,7 @@ namespace capdiff {
 
 class GoldenTensors;
 class LadicGolden;
+class PrefixGolden;
 
 /// What of a verification needs autograd. Backends without it leave those goldens out.
 class GradientCheck {
@@ -18,6 +19,9 @@ class GradientCheck {
 
   /// Recomputes the tensors `grads.…`, `grads_nosc.…`, `paper.grads.…` and `adamw.…` of a folder of the kind `ladic`.
   virtual void check_ladic(const LadicGolden& golden, GoldenTensors& tensors) = 0;
+  /// Recomputes the tensors `grad.…` and `opt.…`, and the losses of golden.json that belong to them, of a folder of the
+  /// kind `prefix-diffusion`.
+  virtual void check_prefix(const PrefixGolden& golden, GoldenTensors& tensors) = 0;
 };
 
 struct VerifyOptions {
@@ -32,10 +36,10 @@ struct VerifyOptions {
 };
 
 /// Recomputes every golden number of a folder with the program's own functions, in f32 on `backend`, and compares. The
-/// folder's kind is `kind` of its `golden.json` (`ladic`, `dpm-solver`, `clip`); folders without that file are known by
-/// others: `wordpiece.json`, `cleaning.json`, `decode.json`; `clip_bpe.json`; `ptb.json`; `*_expected.json`;
-/// `manifest.json`. A golden that nothing computes fails, and so does one that is missing. Throws `Error` where the
-/// folder cannot be read as what it claims to be.
+/// folder's kind is `kind` of its `golden.json` (`ladic`, `prefix-diffusion`, `dpm-solver`, `clip`); folders without
+/// that file are known by others: `wordpiece.json`, `cleaning.json`, `decode.json`; `clip_bpe.json`; `ptb.json`;
+/// `*_expected.json`; `manifest.json`. A golden that nothing computes fails, and so does one that is missing. Throws
+/// `Error` where the folder cannot be read as what it claims to be.
 GoldenReport verify(const std::filesystem::path& folder, Backend& backend, const VerifyOptions& options = {});
 
 }  // namespace capdiff

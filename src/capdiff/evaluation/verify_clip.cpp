@@ -8,7 +8,6 @@
 #include "capdiff/evaluation/golden_tensors.h"
 #include "capdiff/evaluation/verify_kinds.h"
 #include "capdiff/formats/json_reader.h"
-#include "capdiff/formats/weights_file.h"
 #include "capdiff/image/preprocess.h"
 #include "capdiff/models/clip.h"
 #include "capdiff/models/cosines.h"
@@ -45,15 +44,6 @@ ClipConfig config_of(const Json& golden) {
   return config;
 }
 
-ParameterStore parameters_of(const std::filesystem::path& folder) {
-  const std::filesystem::path safetensors = folder / "state_dict.safetensors";
-  const WeightsFile file =
-      WeightsFile::open(std::filesystem::exists(safetensors) ? safetensors : folder / "state_dict.pt");
-  ParameterStore parameters;
-  for (const auto& [name, type] : file.entries()) parameters.add(name, file.tensor(name));
-  return parameters;
-}
-
 /// A picture u8 [H, W, 3], or [H, W, 1] in grey.
 Image picture_of(const HostTensor& stored) {
   const std::int64_t channels = stored.shape()[-1];
@@ -69,7 +59,7 @@ class ClipVerification {
   ClipVerification(const std::filesystem::path& folder, Backend& backend, GoldenReport& report)
       : golden_(read_json(folder / "golden.json")),
         config_(config_of(golden_)),
-        parameters_(parameters_of(folder)),
+        parameters_(state_dict(folder)),
         backend_(backend),
         tensors_(
             SafetensorsFile::open(folder / "golden.safetensors"),
@@ -143,10 +133,8 @@ class ClipVerification {
  private:
   Tolerance tolerance(const std::string& name) const {
     if (name == "image") return {kPixels};
-    double magnitude = 0.0;
-    const HostTensor golden = tensors_.file().tensor(name).to(DType::f32);
-    for (const float value : golden.values<float>()) magnitude = std::max(magnitude, std::abs(double{value}));
-    return {magnitude * (name.starts_with("logits_") ? kLogitsRelative : kRelative)};
+    return {largest_magnitude(tensors_.file().tensor(name)) *
+            (name.starts_with("logits_") ? kLogitsRelative : kRelative)};
   }
 
   Probe probe(const std::string& prefix) {

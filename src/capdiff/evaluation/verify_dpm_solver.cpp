@@ -13,7 +13,7 @@ namespace capdiff {
 namespace {
 
 /// Of a tensor's largest number: an order of magnitude above what float32 does to the reference.
-constexpr double kTolerance = 2e-4;
+constexpr double kSolverTolerance = 2e-4;
 
 /// The discrete schedule of the goldens: β rises linearly over this many steps.
 constexpr std::int64_t kTimeSteps = 1000;
@@ -145,10 +145,7 @@ GoldenReport verify_dpm_solver(const std::filesystem::path& folder, Backend& bac
   GoldenReport report;
   const SafetensorsFile file = SafetensorsFile::open(folder / "golden.safetensors");
   const auto tolerance = [&file](const std::string& name) {
-    double magnitude = 0.0;
-    const HostTensor golden = file.tensor(name);
-    for (const double value : golden.values<double>()) magnitude = std::max(magnitude, std::abs(value));
-    return Tolerance{kTolerance * magnitude};
+    return Tolerance{kSolverTolerance * largest_magnitude(file.tensor(name))};
   };
   GoldenTensors tensors(file, tolerance, report);
   const MixturePredictor predict(tensors);

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "capdiff/base/error.h"
+#include "capdiff/diffusion/forward_process.h"
 #include "capdiff/evaluation/verify_kinds.h"
 #include "capdiff/image/decode.h"
 #include "capdiff/text/clean_caption.h"
@@ -151,7 +152,7 @@ class LossVerification {
     const HostTensor t = v_.tensors.input(prefix_ + ".t");
     x0_ = model_.text().encode(captions_);
     v_.tensors.compare(prefix_ + ".x0", b.download(x0_));
-    const Value x_t = model_.noised(x0_, b.upload(v_.tensors.input(prefix_ + ".noise")), t);
+    const Value x_t = noised(b, model_.schedule(), x0_, b.upload(v_.tensors.input(prefix_ + ".noise")), t);
     v_.tensors.compare(prefix_ + ".x_t", b.download(x_t));
     const Value times = b.upload(t), nothing = b.upload(HostTensor(DType::f32, x_t.shape()));
     const Value first = model_.denoiser()(x_t, nothing, times, part);

@@ -12,7 +12,6 @@
 namespace capdiff {
 namespace {
 
-constexpr std::int64_t kMaxVocabulary = 1 << 20;
 constexpr std::int64_t kMaxLength = 4096;
 
 /// Sizes that both towers have.

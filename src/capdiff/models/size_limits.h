@@ -9,5 +9,7 @@ namespace capdiff {
 constexpr std::int64_t kMaxSide = 4096;  ///< pixels
 constexpr std::int64_t kMaxWidth = 16384;
 constexpr std::int64_t kMaxDepth = 256;
+constexpr std::int64_t kMaxVocabulary = 1 << 20;
+constexpr std::int64_t kMaxPositions = 4096;
 
 }  // namespace capdiff

@@ -10,17 +10,45 @@ constexpr std::size_t kMaxVocabularyBytes = std::size_t{16} << 20;
 
 }  // namespace
 
-Vocabulary::Vocabulary(std::vector<std::string> tokens, std::string_view origin) : tokens_(std::move(tokens)) {
-  if (tokens_.empty()) fail(ErrorCode::invalid_model, "{}: a vocabulary needs tokens, this one is empty", origin);
-  ids_.reserve(tokens_.size());
-  for (std::size_t id = 0; id < tokens_.size(); ++id) {
-    if (tokens_[id].empty()) fail(ErrorCode::invalid_model, "{}: line {} is empty", origin, id + 1);
-    const auto [earlier, added] = ids_.emplace(tokens_[id], static_cast<std::int64_t>(id));
+std::vector<std::string> vocabulary_lines(std::string_view text) {
+  std::vector<std::string> tokens;
+  while (!text.empty()) {
+    const auto end = text.find('\n');
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    tokens.emplace_back(line);
+  }
+  return tokens;
+}
+
+std::vector<std::string> read_vocabulary_lines(const std::filesystem::path& path) {
+  return vocabulary_lines(read_text(path, kMaxVocabularyBytes));
+}
+
+void write_vocabulary_lines(const std::filesystem::path& path, const std::vector<std::string>& tokens) {
+  std::string text;
+  for (const auto& token : tokens) text.append(token).push_back('\n');
+  write_file_atomically(path, text);
+}
+
+TokenIds ids_by_token(const std::vector<std::string>& tokens, std::string_view origin) {
+  if (tokens.empty()) fail(ErrorCode::invalid_model, "{}: a vocabulary needs tokens, this one is empty", origin);
+  TokenIds ids;
+  ids.reserve(tokens.size());
+  for (std::size_t id = 0; id < tokens.size(); ++id) {
+    if (tokens[id].empty()) fail(ErrorCode::invalid_model, "{}: line {} is empty", origin, id + 1);
+    const auto [earlier, added] = ids.emplace(tokens[id], static_cast<std::int64_t>(id));
     if (!added) {
       fail(ErrorCode::invalid_model, "{}: lines {} and {} are the same token, \"{}\"", origin, earlier->second + 1,
-           id + 1, tokens_[id]);
+           id + 1, tokens[id]);
     }
   }
+  return ids;
+}
+
+Vocabulary::Vocabulary(std::vector<std::string> tokens, std::string_view origin)
+    : tokens_(std::move(tokens)), ids_(ids_by_token(tokens_, origin)) {
   const auto require = [&](std::string_view token) {
     const auto id = find(token);
     if (!id) fail(ErrorCode::invalid_model, "{}: the token {} is missing", origin, token);
@@ -35,25 +63,15 @@ Vocabulary::Vocabulary(std::vector<std::string> tokens, std::string_view origin)
 }
 
 Vocabulary Vocabulary::parse(std::string_view text, std::string_view origin) {
-  std::vector<std::string> tokens;
-  while (!text.empty()) {
-    const auto end = text.find('\n');
-    std::string_view line = text.substr(0, end);
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    tokens.emplace_back(line);
-  }
-  return Vocabulary(std::move(tokens), origin);
+  return Vocabulary(vocabulary_lines(text), origin);
 }
 
 Vocabulary Vocabulary::load(const std::filesystem::path& path) {
-  return parse(read_text(path, kMaxVocabularyBytes), path.string());
+  return Vocabulary(read_vocabulary_lines(path), path.string());
 }
 
 void Vocabulary::save(const std::filesystem::path& path) const {
-  std::string text;
-  for (const auto& token : tokens_) text.append(token).push_back('\n');
-  write_file_atomically(path, text);
+  write_vocabulary_lines(path, tokens_);
 }
 
 const std::string& Vocabulary::token(std::int64_t id) const {

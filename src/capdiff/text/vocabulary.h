@@ -14,6 +14,16 @@ namespace capdiff {
 /// Ids of tokens by their text.
 using TokenIds = StringMap<std::int64_t>;
 
+/// The lines of a `vocab.txt`, a token each; a carriage return before the line break is not part of it.
+std::vector<std::string> vocabulary_lines(std::string_view text);
+/// Reads them from a file of at most 16 MiB. Throws as `read_text`.
+std::vector<std::string> read_vocabulary_lines(const std::filesystem::path& path);
+/// Writes them, atomically.
+void write_vocabulary_lines(const std::filesystem::path& path, const std::vector<std::string>& tokens);
+/// Ids of tokens in the order of ids; `origin` names their source in errors. Throws Error(invalid_model) where there
+/// are none, one is empty or occurs twice.
+TokenIds ids_by_token(const std::vector<std::string>& tokens, std::string_view origin);
+
 /// A WordPiece vocabulary: token i stands in line i (from 0) of `vocab.txt`. Pieces that continue a word begin with
 /// "##". The ids of the special tokens and of the full stop, LaDiC's filler, are looked up by name and differ between
 /// vocabularies.

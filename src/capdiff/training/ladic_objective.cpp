@@ -6,6 +6,7 @@
 
 #include "capdiff/base/error.h"
 #include "capdiff/base/philox.h"
+#include "capdiff/diffusion/forward_process.h"
 #include "capdiff/training/random_streams.h"
 
 namespace capdiff {
@@ -92,7 +93,7 @@ StepLosses ladic_losses(TorchBackend& b, const LadicModel& model, const LadicBat
     const torch::NoGradGuard frozen;
     x0 = model.text().encode(batch.captions);
   }
-  const Value x_t = model.noised(x0, b.upload(batch.noise), batch.time);
+  const Value x_t = noised(b, model.schedule(), x0, b.upload(batch.noise), batch.time);
   const Value t = b.upload(batch.time);
   const Condition condition = condition_of(b, model, batch);
   const Value self_condition = first_estimate(b, model, batch, x_t, t, condition);

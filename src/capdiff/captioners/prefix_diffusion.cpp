@@ -1,0 +1,95 @@
+#include "capdiff/captioners/prefix_diffusion.h"
+
+#include "capdiff/base/error.h"
+#include "capdiff/text/detokenise.h"
+
+namespace capdiff {
+namespace {
+
+CaptionLayout prefix_layout(const PrefixConfig& config, const WordVocabulary& vocabulary) {
+  CaptionLayout layout{.length = config.length,
+                       .width = config.text.width,
+                       .before = {},
+                       .after = {},
+                       .padding = vocabulary.pad(),
+                       .unknown = vocabulary.unk(),
+                       .whole_words = {}};
+  for (std::int64_t id = 0; id < vocabulary.size(); ++id) layout.whole_words.push_back(!vocabulary.is_special(id));
+  return layout;
+}
+
+}  // namespace
+
+ParameterStore prefix_parameters(const ModelFolder& folder) {
+  ParameterStore store;
+  store.add(folder.weights());
+  return store;
+}
+
+PrefixDiffusionCaptioner::PrefixDiffusionCaptioner(const ModelFolder& folder, Backend& backend)
+    : PrefixDiffusionCaptioner(folder, backend, WordVocabulary::load(folder.file("vocab.txt")),
+                               PrefixConfig::of_folder(folder)) {}
+
+PrefixDiffusionCaptioner::PrefixDiffusionCaptioner(const ModelFolder& folder, Backend& backend,
+                                                   WordVocabulary vocabulary, const PrefixConfig& config)
+    : DiffusionCaptioner(backend, prefix_layout(config, vocabulary), folder_generation(folder, config.generation())),
+      parameters_(prefix_parameters(folder)),
+      vocabulary_(std::move(vocabulary)),
+      model_(backend, parameters_, config, /*with_image_tower=*/true),
+      clamp_(backend, model_.words().table()),
+      preprocessor_(folder_preprocessor(folder, Preprocessor(), config.clip.image.image_size)) {
+  if (vocabulary_.size() != config.text.vocab_size)
+    fail(ErrorCode::invalid_model, "{}: {} words, but config.json has a vocab_size of {}",
+         folder.file("vocab.txt").string(), vocabulary_.size(), config.text.vocab_size);
+}
+
+NoiseLevels PrefixDiffusionCaptioner::noise_levels(const GenerationOptions& options) const {
+  if (model_.config().respacing == Respacing::stride)
+    return {model_.schedule(), respaced_times(options.steps, model_.schedule().time_steps())};
+  NoiseScheduleConfig rebuilt = model_.schedule().config();
+  rebuilt.time_steps = options.steps;
+  return {NoiseSchedule(rebuilt), respaced_times(options.steps, options.steps)};
+}
+
+DenoiseStep PrefixDiffusionCaptioner::denoiser(std::span<const Image> images, const NoiseLevels& levels,
+                                               const GenerationOptions& options) {
+  if (options.guidance != 0.0 && !model_.config().null_image)
+    fail(ErrorCode::unsupported,
+         "--guidance {}: this model has never seen captions without a picture, which is what guidance leads away from",
+         options.guidance);
+  if (options.guidance != 0.0 && !null_) null_ = model_.null_prefix();
+  const Value pixels = backend().upload(preprocessor_.batch(images));
+  const std::int64_t T = levels.schedule.time_steps();
+  const auto span = static_cast<double>(T);
+  return [this, T, prefix = model_.denoiser().prefix(model_.image_feature(pixels)), clamping = options.clamping,
+          guidance = options.guidance, low = options.guidance_low * span,
+          high = options.guidance_high * span](const Value& x_t, const Value& /*self_condition*/, std::int64_t t) {
+    const auto at = static_cast<double>(t);
+    const bool guides = guidance != 0.0 && at >= low && at <= high;
+    const Value x0 =
+        model_.guided(x_t, at * 1000.0 / static_cast<double>(T), prefix, guides ? &*null_ : nullptr, guidance);
+    return clamping.acts_at(t, T) ? clamp_(x0, clamping) : x0;
+  };
+}
+
+Value PrefixDiffusionCaptioner::latent_of_padding() {
+  const Value padding = latents(HostTensor::of({1}, std::vector<std::int64_t>{vocabulary_.pad()}));
+  return backend().reshape(padding, {model_.words().width()});
+}
+
+std::vector<std::int64_t> PrefixDiffusionCaptioner::tokens_of(const std::string& text) const {
+  std::vector<std::int64_t> tokens;
+  for (const std::string& word : caption_words(text)) tokens.push_back(vocabulary_.id(word));
+  return tokens;
+}
+
+std::string PrefixDiffusionCaptioner::raw_text(std::span<const std::int64_t> tokens) const {
+  return vocabulary_.text(tokens);
+}
+
+std::string PrefixDiffusionCaptioner::caption_text(std::span<const std::int64_t> tokens) const {
+  const std::string words = without_repeated_words(vocabulary_.text(tokens));
+  return model_.config().word_case == WordCase::sentence ? released_sentence(words) : words;
+}
+
+}  // namespace capdiff
