@@ -28,7 +28,7 @@ SafetensorsFile statistics_file(const Recipe& recipe, const fs::path& run) {
 
 LadicConfig recipe_model(const Recipe& recipe) {
   const std::optional<fs::path> folder = StartingPoint::of(recipe).model();
-  if (!recipe.has("model") && folder) return LadicConfig::from_folder(ModelFolder::open(*folder));
+  if (!recipe.has("model") && folder) return LadicConfig::of_folder(ModelFolder::open(*folder));
   const JsonReader model = recipe.table("model");
   if (!recipe.has("scheduler")) return LadicConfig::from_json(model, nullptr);
   const JsonReader scheduler = recipe.table("scheduler");

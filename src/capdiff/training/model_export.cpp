@@ -2,17 +2,35 @@
 
 #include <spdlog/spdlog.h>
 
+#include <array>
 #include <map>
 #include <string>
 
 #include "capdiff/base/error.h"
 #include "capdiff/training/checkpoint.h"
 #include "capdiff/training/ladic_recipe.h"
+#include "capdiff/training/prefix_recipe.h"
 
 namespace capdiff {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// A stage that makes a captioner, and how the captioner is written.
+struct CaptionerStage {
+  const char* name;
+  void (*write)(const fs::path& folder, const Recipe& recipe, const fs::path& run,
+                const std::map<std::string, HostTensor>& weights);
+};
+constexpr std::array kCaptionerStages{CaptionerStage{"ladic", export_ladic},
+                                      CaptionerStage{"prefix_diffusion", export_prefix}};
+
+const CaptionerStage& captioner_stage(const Recipe& recipe) {
+  for (const CaptionerStage& stage : kCaptionerStages)
+    if (recipe.has(stage.name)) return stage;
+  fail(ErrorCode::not_found, "{}: the recipe makes no captioner: it has neither [ladic] nor [prefix_diffusion]",
+       recipe.name());
+}
 
 /// The run folder that a folder of a checkpoint belongs to: RUN/checkpoints/STAGE/step-N.
 std::optional<fs::path> run_of_checkpoint(const fs::path& path) {
@@ -39,7 +57,9 @@ void export_checkpoint(const fs::path& path, const fs::path& model, const Export
   if (!fs::exists(run / "recipe.toml"))
     fail(ErrorCode::not_found, "{}: neither a run folder nor a checkpoint of one: there is no {}", path.string(),
          (run / "recipe.toml").string());
-  const fs::path checkpoints = run / "checkpoints" / "ladic";
+  const Recipe recipe = Recipe::load(run / "recipe.toml");
+  const CaptionerStage& stage = captioner_stage(recipe);
+  const fs::path checkpoints = run / "checkpoints" / stage.name;
   std::optional<Checkpoint> checkpoint;
   if (owner || options.step) {
     checkpoint = read_checkpoint(owner ? path : checkpoint_path(checkpoints, *options.step));
@@ -49,7 +69,7 @@ void export_checkpoint(const fs::path& path, const fs::path& model, const Export
   if (!checkpoint) fail(ErrorCode::not_found, "{}: there is no whole checkpoint in it", checkpoints.string());
 
   const bool averaged = options.averaged && checkpoint->files.contains("ema");
-  export_ladic(model, Recipe::load(run / "recipe.toml"), run, checkpoint_weights(*checkpoint, averaged));
+  stage.write(model, recipe, run, checkpoint_weights(*checkpoint, averaged));
   spdlog::info("{}: {} of {}", model.string(), averaged ? "averaged weights" : "weights", checkpoint->path.string());
 }
 

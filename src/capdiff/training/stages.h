@@ -89,6 +89,11 @@ Stage text_diffusion_stage();
 /// LaDiC itself, down to a model folder.
 Stage ladic_stage();
 
+/// The words of the captions → words.txt.
+Stage word_vocabulary_stage();
+/// Prefix-diffusion, down to a model folder.
+Stage prefix_stage();
+
 /// All stages, in the order in which they run.
 const std::vector<Stage>& training_stages();
 
