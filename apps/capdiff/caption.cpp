@@ -11,6 +11,7 @@
 #include "capdiff/base/files.h"
 #include "capdiff/base/progress.h"
 #include "capdiff/image/decode.h"
+#include "capdiff/selection/near_duplicates.h"
 
 namespace capdiff::app {
 namespace {
@@ -21,6 +22,7 @@ struct CaptionOptions {
   std::string format = "text";
   std::string output;
   bool all = false;
+  std::optional<double> distinct;
   bool recursive = false;
   std::optional<std::int64_t> length;
   bool trace = false;
@@ -45,7 +47,8 @@ class Results {
     else if (!options_.all)
       text = line(name, caption.text);
     else
-      for (const Candidate& candidate : caption.candidates) text += line(name, candidate.text);
+      for (const Candidate& candidate : listed(caption))
+        text += line(name, fmt::format("{}\t{:.4f}", candidate.text, rank_of(candidate)));
     if (file_)
       file_->write(text);
     else if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
@@ -57,14 +60,29 @@ class Results {
   }
 
  private:
+  /// The candidates to print: with --all the most relevant first, without near-duplicates where these are not wanted.
+  std::vector<Candidate> listed(const Caption& caption) const {
+    if (!options_.all) return caption.candidates;
+    const std::vector<Candidate> ranked = most_relevant_first(caption);
+    if (!options_.distinct) return ranked;
+    std::vector<std::string> texts;
+    for (const Candidate& candidate : ranked) texts.push_back(candidate.text);
+    std::vector<Candidate> distinct;
+    for (const std::size_t i : without_near_duplicates(texts, *options_.distinct)) distinct.push_back(ranked[i]);
+    return distinct;
+  }
+
   std::string line(const std::string& name, const std::string& text) const {
     return bare_ ? text + "\n" : fmt::format("{}\t{}\n", name, text);
   }
 
   std::string json_line(const std::string& name, const Caption& caption, double seconds) const {
     nlohmann::ordered_json object{{"path", name}, {"caption", caption.text}};
-    for (const Candidate& candidate : caption.candidates)
-      object["candidates"].push_back({{"text", candidate.text}, {"score", candidate.score}, {"seed", candidate.seed}});
+    for (const Candidate& candidate : listed(caption)) {
+      nlohmann::ordered_json listed{{"text", candidate.text}, {"score", candidate.score}, {"seed", candidate.seed}};
+      if (candidate.relevance) listed["relevance"] = *candidate.relevance;
+      object["candidates"].push_back(std::move(listed));
+    }
     if (options_.trace) object["trace"] = to_json(caption.trace);
     object["steps"] = model_.generation.steps;
     object["guidance"] = model_.generation.guidance;
@@ -87,7 +105,10 @@ int caption(const CaptionOptions& options) {
     fail(ErrorCode::usage, "--trace-svg draws one picture's caption, not those of {}", inputs.size());
   if (!options.reference.empty() && !options.trace && options.trace_svg.empty())
     fail(ErrorCode::usage, "--reference is what --trace measures against; give --trace too");
+  if (options.distinct && !options.all)
+    fail(ErrorCode::usage, "--distinct leaves out candidates that --all would print; give --all too");
   LoadedModel model = load_model(options.model);
+  load_clip(options.model, model);
   model.generation.length = options.length;
   model.generation.trace = options.trace || !options.trace_svg.empty();
   model.generation.reference = options.reference;
@@ -132,7 +153,14 @@ void add_caption(CLI::App& app, Action& action) {
   auto options = std::make_shared<CaptionOptions>();
   command->add_option("PATH", options->paths, "Pictures (JPEG, PNG) and folders of them");
   add_model_options(*command, options->model);
-  command->add_flag("--all", options->all, "Print every candidate, not only the chosen one");
+  command->add_option("--clip", options->model.clip, "The CLIP that --select clip chooses with (default: models/clip)")
+      ->type_name("DIR");
+  command->add_flag("--all", options->all, "Print every candidate and its relevance, the most relevant first");
+  command
+      ->add_option("--distinct", options->distinct,
+                   "With --all, leave out candidates that share P or more of their words with a more relevant one")
+      ->type_name("P")
+      ->check(CLI::Range(0.0, 1.0));
   command->add_option("--length", options->length, "Exactly so many words")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{4096}));
   command->add_flag("--trace", options->trace, "Show the caption at every step, with the certainty of each word");

@@ -23,8 +23,25 @@ struct EvaluateOptions {
   double validation_share = 0;
   std::string output;
   std::int64_t limit = 0;
+  std::string by_candidates;
   ScoreOptions scores;
 };
+
+/// Cosines of all candidates: those that the captions were chosen by, or computed for the occasion.
+std::vector<std::vector<double>> cosines_of(const LoadedModel& model, std::span<const Image> images,
+                                            std::span<const Caption> captions) {
+  std::vector<std::vector<std::string>> texts;
+  std::vector<std::vector<double>> relevances;
+  for (const Caption& caption : captions) {
+    texts.emplace_back();
+    relevances.emplace_back();
+    for (const Candidate& candidate : caption.candidates) {
+      texts.back().push_back(candidate.text);
+      relevances.back().push_back(candidate.relevance.value_or(0.0));
+    }
+  }
+  return model.generation.select == Selection::clip ? relevances : model.clip->cosines(images, texts);
+}
 
 int evaluate(const EvaluateOptions& options) {
   if (options.dataset.empty()) fail(ErrorCode::usage, "evaluate needs --dataset FILE");
@@ -39,7 +56,16 @@ int evaluate(const EvaluateOptions& options) {
     dataset.images.resize(static_cast<std::size_t>(options.limit));
   const std::vector<PhotoSource> photos =
       photo_sources(dataset, options.images.empty() ? dataset.folder : std::filesystem::path(options.images));
+  CandidateGroupOptions candidates;
+  if (!options.by_candidates.empty()) candidates.counts = candidate_counts(options.by_candidates);
+  if (!candidates.counts.empty() && scores.csv)
+    fail(ErrorCode::usage, "--csv has values of single images alone: --by-candidates goes with --json");
   LoadedModel model = load_model(options.model);
+  ModelOptions model_options = options.model;
+  model_options.clip = scores.clip;
+  const std::filesystem::path clip = load_clip(model_options, model, !candidates.counts.empty());
+  if (!candidates.counts.empty()) model.generation.candidates = static_cast<std::int64_t>(candidates.counts.back());
+  candidates.utility = model.generation.utility;
 
   std::vector<CocoResult> results;
   std::vector<EvaluatedCaption> captions;
@@ -51,7 +77,13 @@ int evaluate(const EvaluateOptions& options) {
     const std::size_t end = std::min(begin + batch, dataset.images.size());
     std::vector<Image> images;
     for (std::size_t i = begin; i < end; ++i) images.push_back(read_photo(photos[i], as_stored));
+    const auto began = std::chrono::steady_clock::now();
     const std::vector<Caption> drawn = model.captioner->caption(images, model.generation);
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - began;
+    candidates.seconds_per_image += elapsed.count() / static_cast<double>(dataset.images.size());
+    if (!candidates.counts.empty() && model.clip)
+      for (std::vector<double>& cosines : cosines_of(model, images, drawn))
+        candidates.cosines.push_back(std::move(cosines));
     for (std::size_t i = begin; i < end; ++i) {
       const auto& image = dataset.images[i];
       results.push_back({image.id, drawn[i - begin].text});
@@ -63,9 +95,10 @@ int evaluate(const EvaluateOptions& options) {
     progress.advance(end - begin);
   }
   if (!options.output.empty()) write_coco_results(options.output, results);
-  const std::string signature = fmt::format(" | split {} | {} | {}", options.split, describe(model.generation),
-                                            model.backend->options().compute == DType::bf16 ? "bf16" : "f32");
-  return scoring.print(std::move(captions), signature, {}, start);
+  std::string signature = fmt::format(" | split {} | {} | {}", options.split, describe(model.generation),
+                                      model.backend->options().compute == DType::bf16 ? "bf16" : "f32");
+  if (!clip.empty()) signature += fmt::format(" | choosing clip {}", (clip / "").parent_path().filename().string());
+  return scoring.print(std::move(captions), signature, {}, start, candidates);
 }
 
 }  // namespace
@@ -89,8 +122,15 @@ void add_evaluate(CLI::App& app, Action& action) {
   command->add_option("--limit", options->limit, "Only the first N pictures of the split (0: all)")
       ->capture_default_str();
   command->add_option("-o,--output", options->output, "Write the captions as a COCO result file")->type_name("FILE");
+  CLI::Option* by_candidates = command->add_option(
+      "--by-candidates", options->by_candidates,
+      "Draw the largest of these numbers of candidates, and score every selection among the first 1, 5 …");
+  by_candidates->type_name("1,5,…");
   add_score_options(*command, options->scores);
+  command->get_option("--clip")->description(
+      "A CLIP, for the metric clipscore and for --select clip (there the default is models/clip)");
   add_model_options(*command, options->model);
+  by_candidates->excludes("--candidates");
   add_configuration(*command, action, [options] { return evaluate(*options); });
 }
 

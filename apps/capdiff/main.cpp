@@ -32,6 +32,7 @@ int run(int argc, char** argv) {
   app::add_score(app, action);
   app::add_train(app, action, argc, argv);
   app::add_launch(app, action);
+  app::add_alignment(app, action);
   app::add_info(app, action);
   app::add_convert(app, action);
   app::add_tokenize(app, action);

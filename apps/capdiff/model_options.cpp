@@ -19,20 +19,49 @@ DType compute_type(const std::string& name) {
   return automatic_compute_type();
 }
 
-std::vector<fs::path> default_places() {
+/// A kind of model folder, and how people say which one.
+struct FolderKind {
+  const char* what;
+  const char* name;  ///< of its folder in models/
+  const char* option;
+  const char* variable;
+  ErrorCode missing;
+};
+constexpr FolderKind kModelFolder{"model", "default", "-m DIR", "CAPDIFF_MODEL", ErrorCode::not_found};
+constexpr FolderKind kClipFolder{"CLIP", "clip", "--clip DIR", "CAPDIFF_CLIP", ErrorCode::usage};
+
+std::vector<fs::path> default_places(const char* name) {
   std::vector<fs::path> places;
   std::error_code ignored;
   const fs::path program = fs::read_symlink("/proc/self/exe", ignored);
   if (!program.empty()) {
     const fs::path prefix = program.parent_path().parent_path();
-    places.push_back(prefix / "models" / "default");
-    places.push_back(prefix / "share" / "capdiff" / "models" / "default");
+    places.push_back(prefix / "models" / name);
+    places.push_back(prefix / "share" / "capdiff" / "models" / name);
   }
   if (const char* data = std::getenv("XDG_DATA_HOME"); data && *data)
-    places.push_back(fs::path(data) / "capdiff" / "models" / "default");
+    places.push_back(fs::path(data) / "capdiff" / "models" / name);
   else if (const char* home = std::getenv("HOME"); home && *home)
-    places.push_back(fs::path(home) / ".local" / "share" / "capdiff" / "models" / "default");
+    places.push_back(fs::path(home) / ".local" / "share" / "capdiff" / "models" / name);
   return places;
+}
+
+/// The folder that the option names; without it that of the environment variable, then models/NAME beside the program's
+/// installation or build tree, then the user's data folder; or nothing.
+std::optional<fs::path> seek_folder(const FolderKind& kind, const std::string& given) {
+  if (!given.empty()) return given;
+  if (const char* folder = std::getenv(kind.variable); folder && *folder) return folder;
+  for (const fs::path& place : default_places(kind.name))
+    if (fs::exists(place / "config.json")) return place;
+  return std::nullopt;
+}
+
+fs::path find_folder(const FolderKind& kind, const std::string& given) {
+  if (const auto folder = seek_folder(kind, given)) return *folder;
+  std::vector<std::string> names;
+  for (const fs::path& place : default_places(kind.name)) names.push_back(place.string());
+  fail(kind.missing, "no {}: give one with {} or ${}; looked in {}", kind.what, kind.option, kind.variable,
+       fmt::join(names, ", "));
 }
 
 /// What is drawn: the model's settings, those of --fast or --best over them, single options over both.
@@ -68,6 +97,9 @@ GenerationOptions generation(const ModelOptions& options, GenerationOptions resu
   if (options.min_confidence) back.min_confidence = options.min_confidence;
   const bool asked = options.refine || options.back_time || options.back_share || options.min_confidence;
   result.refine = (result.refine || asked) && !options.no_refine;
+  if (!options.clamp.empty()) result.clamping.kind = clamping_kind(options.clamp);
+  set(result.clamping.from, options.clamp_from);
+  set(result.clamping.temperature, options.clamp_temperature);
   set(result.seed, options.seed);
   set(result.candidates, options.candidates);
   if (!options.select.empty()) result.select = selection(options.select);
@@ -82,7 +114,7 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
   command.add_option("--steps", options.steps, "Denoising steps (default: the model's, usually 30)")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}));
   command.add_option("--sampler", options.sampler, "How noise becomes text")
-      ->check(CLI::IsMember({"ddim", "renoise", "dpm-solver"}));
+      ->check(CLI::IsMember({"ddim", "renoise", "dpm-solver", "ancestral"}));
   command.add_option("--eta", options.eta, "Share of fresh noise in every DDIM step; 0 is deterministic")
       ->check(CLI::Range(0.0, 1.0));
   command.add_option("--guidance", options.guidance, "Weight of classifier-free guidance; 0 switches it off")
@@ -104,15 +136,23 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
       .add_option("--min-confidence", options.min_confidence,
                   "Back&Refine takes back all words less probable than this, rather than a share")
       ->check(CLI::Range(0.0, 1.0));
+  command.add_option("--clamp", options.clamp, "Prefix-diffusion: draw every estimate to the nearest words")
+      ->check(CLI::IsMember({"none", "hard", "soft"}));
+  command.add_option("--clamp-from", options.clamp_from, "Clamp only while t/T is at most this")
+      ->check(CLI::Range(0.0, 1.0));
+  command.add_option("--clamp-temperature", options.clamp_temperature, "Softness of --clamp soft")
+      ->check(CLI::Range(1e-6, 1e6));
   command.add_option("--seed", options.seed, "Seed of the noise");
   command.add_option("--candidates", options.candidates, "Captions drawn for each picture")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1024}));
   command.add_option("--select", options.select, "Which candidate is the caption")
-      ->check(CLI::IsMember({"first", "mbr"}));
+      ->check(CLI::IsMember({"first", "mbr", "clip"}));
   command.add_option("--mbr-utility", options.utility, "What minimum Bayes risk measures agreement with")
       ->check(CLI::IsMember({"bleu", "bleu-method4", "cider-d"}));
   CLI::Option* fast = command.add_flag("--fast", options.fast, "5 steps, one candidate");
-  command.add_flag("--best", options.best, "30 steps, Back&Refine of a fifth of the words, minimum Bayes risk (CIDEr-D) over 5 candidates")
+  command
+      .add_flag("--best", options.best,
+                "30 steps, Back&Refine of a fifth of the words, minimum Bayes risk (CIDEr-D) over 5 candidates")
       ->excludes(fast);
   command.add_option("--batch", options.batch, "Pictures per batch")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{4096}))
@@ -130,26 +170,24 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
                    "Results independent of batch size and threads to the last bit");
 }
 
-fs::path find_model(const std::string& given) {
-  if (!given.empty()) return given;
-  if (const char* model = std::getenv("CAPDIFF_MODEL"); model && *model) return model;
-  const std::vector<fs::path> places = default_places();
-  for (const fs::path& place : places)
-    if (fs::exists(place / "config.json")) return place;
-  std::vector<std::string> names;
-  for (const fs::path& place : places) names.push_back(place.string());
-  fail(ErrorCode::not_found, "no model: give one with -m DIR or $CAPDIFF_MODEL; looked in {}", fmt::join(names, ", "));
-}
-
 LoadedModel load_model(const ModelOptions& options) {
   LoadedModel loaded;
-  loaded.path = find_model(options.model);
+  loaded.path = find_folder(kModelFolder, options.model);
   const ModelFolder folder = ModelFolder::open(loaded.path);
   loaded.backend = make_onednn_backend(
       {.compute = compute_type(options.dtype), .threads = options.threads, .deterministic = options.deterministic});
   loaded.captioner = load_captioner(folder, *loaded.backend);
   loaded.generation = generation(options, loaded.captioner->defaults());
   return loaded;
+}
+
+fs::path load_clip(const ModelOptions& options, LoadedModel& model, bool if_there) {
+  const bool asked_for = model.generation.select == Selection::clip;
+  if (!asked_for && !(if_there && seek_folder(kClipFolder, options.clip))) return {};
+  const fs::path path = find_folder(kClipFolder, options.clip);
+  model.clip = std::make_shared<ClipSelector>(std::make_shared<ClipEncoder>(ModelFolder::open(path), *model.backend));
+  model.captioner->select_with(model.clip);
+  return path;
 }
 
 }  // namespace capdiff::app

@@ -10,6 +10,7 @@
 
 #include "capdiff/backends/backend.h"
 #include "capdiff/captioners/captioner.h"
+#include "capdiff/selection/clip_selector.h"
 
 namespace capdiff::app {
 
@@ -23,9 +24,12 @@ struct ModelOptions {
   std::vector<double> guidance_interval;
   bool refine = false, no_refine = false;
   std::optional<double> back_time, back_share, min_confidence;
+  std::string clamp;
+  std::optional<double> clamp_from, clamp_temperature;
   std::optional<std::uint64_t> seed;
   std::optional<std::int64_t> candidates;
   std::string select;
+  std::string clip;  ///< an option of the commands that choose, which add it themselves
   std::string utility;
   bool fast = false, best = false;
   std::int64_t batch = 16;
@@ -42,13 +46,15 @@ struct LoadedModel {
   std::filesystem::path path;
   std::unique_ptr<Backend> backend;
   std::unique_ptr<Captioner> captioner;
-  GenerationOptions generation;  ///< the model's defaults under the options given
+  std::shared_ptr<const ClipSelector> clip;  ///< where one was loaded
+  GenerationOptions generation;              ///< the model's defaults under the options given
 };
 
 LoadedModel load_model(const ModelOptions& options);
 
-/// The folder that `-m` names; without it $CAPDIFF_MODEL, models/default beside the program's installation or build
-/// tree, then the user's data folder. Throws `Error(not_found)` that lists the places.
-std::filesystem::path find_model(const std::string& given);
+/// Gives the captioner a CLIP to choose with where `model.generation` says so: that of `--clip DIR`, found as models
+/// are, with $CAPDIFF_CLIP and models/clip. Throws `Error(usage)` that lists the places where there is none. With
+/// `if_there` also one that nothing asks for is loaded, if there is one. Returns its folder, or an empty path.
+std::filesystem::path load_clip(const ModelOptions& options, LoadedModel& model, bool if_there = false);
 
 }  // namespace capdiff::app

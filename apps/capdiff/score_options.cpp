@@ -105,7 +105,7 @@ Scoring::Scoring(const ScoreOptions& options)
 }
 
 int Scoring::print(std::vector<EvaluatedCaption> captions, const std::string& signature, std::vector<std::string> notes,
-                   std::chrono::steady_clock::time_point start) const {
+                   std::chrono::steady_clock::time_point start, const CandidateGroupOptions& candidates) const {
   const PreparedCaptions prepared(std::move(captions), *tokenizer_);
   EvaluationReport report = score_captions(prepared, choice_.metrics);
   const bool failed = !report.skipped.empty();
@@ -114,6 +114,7 @@ int Scoring::print(std::vector<EvaluatedCaption> captions, const std::string& si
   report.signature += signature;
   report.notes.insert(report.notes.begin(), notes.begin(), notes.end());
   if (options_.by_length) report.by_length = group_by_length(prepared.set().words, report.metrics);
+  if (!candidates.counts.empty()) report.by_candidates = group_by_candidates(prepared.set(), candidates);
   if (!options_.compare.empty())
     compare_with(report, prepared, *tokenizer_, choice_.metrics, options_.compare, options_.resamples);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

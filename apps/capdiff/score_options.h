@@ -44,9 +44,9 @@ class Scoring {
 
   const CaptionTokenizer& tokenizer() const { return *tokenizer_; }
   /// Returns the exit code. `signature` is added to that of the report, `notes` to its notes; `start` is when the
-  /// command began.
+  /// command began. Where `candidates` has counts, scores are also given by the number of candidates.
   int print(std::vector<EvaluatedCaption> captions, const std::string& signature, std::vector<std::string> notes,
-            std::chrono::steady_clock::time_point start) const;
+            std::chrono::steady_clock::time_point start, const CandidateGroupOptions& candidates = {}) const;
 
  private:
   ScoreOptions options_;

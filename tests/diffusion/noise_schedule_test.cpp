@@ -41,6 +41,40 @@ TEST(NoiseSchedule, NoiseFactorScalesTrainingNoiseOnly) {
   EXPECT_DOUBLE_EQ(schedule.signal(500) * schedule.signal(500) + schedule.noise(500) * schedule.noise(500), 1.0);
 }
 
+TEST(NoiseSchedule, TablesFromBetasBeginWithNoise) {
+  const auto first = [](ScheduleKind kind) {
+    return NoiseSchedule({.kind = kind, .table = ScheduleTable::from_beta}).alpha_bar(0);
+  };
+  EXPECT_NEAR(first(ScheduleKind::truncated_linear), 1.0 - 0.0101, 1e-12);
+  EXPECT_NEAR(first(ScheduleKind::piecewise_linear), 1.0 - 0.0101, 1e-12);
+  EXPECT_NEAR(first(ScheduleKind::linear), 1.0 - 1e-4, 1e-12);
+  EXPECT_NEAR(first(ScheduleKind::truncated_cosine), std::pow(std::cos(std::acos(-1.0) / 22.0), 2), 1e-12);
+  EXPECT_NEAR(first(ScheduleKind::sqrt), (1.0 - std::sqrt(0.0011)) / 0.99, 1e-12);
+}
+
+/// Why tables are strided by default: the same formula with fewer time steps is another schedule where a part of it
+/// does not follow t / T.
+TEST(NoiseSchedule, RebuildingATruncatedLinearTableChangesItsLevels) {
+  const auto ratio_at_half = [](ScheduleKind kind) {
+    const NoiseSchedule trained({.kind = kind, .table = ScheduleTable::from_beta});
+    const NoiseSchedule rebuilt({.kind = kind, .table = ScheduleTable::from_beta, .time_steps = 200});
+    return rebuilt.alpha_bar(100) / trained.alpha_bar(500);
+  };
+  EXPECT_GT(ratio_at_half(ScheduleKind::truncated_linear), 30.0);
+  for (const ScheduleKind kind : {ScheduleKind::linear, ScheduleKind::cosine, ScheduleKind::sqrt})
+    EXPECT_NEAR(ratio_at_half(kind), 1.0, 0.05) << name_of(kind);
+}
+
+TEST(NoiseSchedule, SaysWhichTablesCannotBe) {
+  EXPECT_THROW(NoiseSchedule({.kind = ScheduleKind::truncated_cosine}), Error);
+  EXPECT_THROW(
+      NoiseSchedule({.kind = ScheduleKind::truncated_linear, .table = ScheduleTable::from_beta, .time_steps = 20}),
+      Error);
+  EXPECT_THROW(
+      NoiseSchedule({.kind = ScheduleKind::piecewise_linear, .table = ScheduleTable::from_beta, .time_steps = 10}),
+      Error);
+}
+
 TEST(NoiseSchedule, RefusesWhatIsNoSchedule) {
   EXPECT_THROW(NoiseSchedule({.time_steps = 1}), Error);
   EXPECT_THROW(NoiseSchedule({}).alpha_bar(1000), Error);

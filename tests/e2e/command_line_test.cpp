@@ -10,6 +10,7 @@
 #include "capdiff/base/files.h"
 #include "capdiff/formats/safetensors.h"
 #include "tests/support/command.h"
+#include "tests/support/own_clip.h"
 #include "tests/support/tar_file.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_model.h"
@@ -78,6 +79,49 @@ TEST_F(CommandLine, WritesJsonLines) {
   EXPECT_EQ(line.at("steps"), 5);
   EXPECT_EQ(line.at("guidance"), 1.0);
   EXPECT_GE(line.at("seconds").get<double>(), 0.0);
+}
+
+TEST_F(CommandLine, ListsTheMostRelevantCandidatesFirst) {
+  write_own_clip(folder_.path() / "clip");
+  const std::string clip = (folder_.path() / "clip").string();
+  const auto lines = [&](const std::string& selection, std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments{kScene.string(), "--candidates", "6", "--select", selection, "--all"};
+    if (selection == "clip") arguments.insert(arguments.end(), {"--clip", clip});
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const CommandResult result = caption(arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.errors;
+    return result.output;
+  };
+  for (const std::string selection : {"first", "mbr", "clip"}) {
+    std::istringstream text(lines(selection));
+    std::vector<std::string> captions;
+    std::vector<double> relevances;
+    for (std::string line; std::getline(text, line);) {
+      const std::size_t tab = line.find('\t');
+      ASSERT_NE(tab, std::string::npos) << line;
+      captions.push_back(line.substr(0, tab));
+      EXPECT_EQ(line.size() - line.rfind('.'), 5u) << line;
+      relevances.push_back(std::stod(line.substr(tab + 1)));
+    }
+    ASSERT_EQ(captions.size(), 6u);
+    EXPECT_TRUE(std::ranges::is_sorted(relevances, std::greater<>())) << selection;
+    const nlohmann::json json = nlohmann::json::parse(lines(selection, {"--format", "jsonl"}));
+    EXPECT_EQ(json.at("candidates")[0].at("text"), captions[0]);
+    EXPECT_EQ(json.at("candidates")[0].contains("relevance"), selection != "first");
+    if (selection != "first") EXPECT_EQ(json.at("caption"), captions[0]);
+  }
+  // A random model says much the same again and again.
+  const std::string distinct = lines("mbr", {"--distinct", "0.01"});
+  EXPECT_LT(std::ranges::count(distinct, '\n'), 6);
+  EXPECT_TRUE(lines("mbr").starts_with(distinct.substr(0, distinct.find('\n'))));
+  EXPECT_EQ(caption({kScene.string(), "--distinct", "0.5"}).exit_code, 2);
+}
+
+TEST_F(CommandLine, ChoosingByClipNeedsOne) {
+  const std::string nowhere = (folder_.path() / "nowhere").string();
+  const CommandResult result = caption({kScene.string(), "--select", "clip", "--clip", nowhere});
+  EXPECT_NE(result.exit_code, 0);
+  EXPECT_THAT(result.errors, HasSubstr(nowhere));
 }
 
 TEST_F(CommandLine, WritesAFileOnlyWhenAllIsDone) {
@@ -216,6 +260,33 @@ TEST_F(CommandLine, EvaluatesASplit) {
   EXPECT_EQ(captions.size(), 2u);
   EXPECT_EQ(captions[0].at("image_id"), 3);
   EXPECT_EQ(captions[0].at("caption").get<std::string>() + "\n", caption({(photos_ / "a.png").string()}).output);
+}
+
+TEST_F(CommandLine, EvaluatesByTheNumberOfCandidates) {
+  for (const char* name : {"a.txt", "b.txt"}) std::ofstream(photos_ / name) << "two dogs\na man on the beach\n";
+  write_own_clip(folder_.path() / "clip");
+  const auto evaluate = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"evaluate", "-m", model_.string(), "--dataset", photos_.string(), "--split", "train",
+                               "--metrics", "bleu,cider-d", "--by-candidates", "1,3"});
+    return run_capdiff(more);
+  };
+  const std::string clip = (folder_.path() / "clip").string();
+  const CommandResult result = evaluate({"--json", "--select", "clip", "--clip", clip});
+  ASSERT_EQ(result.exit_code, 0) << result.errors;
+  const nlohmann::json report = nlohmann::json::parse(result.output);
+  const nlohmann::json& groups = report.at("by_candidates");
+  ASSERT_EQ(groups.size(), 4u);
+  EXPECT_EQ(groups[0].at("candidates"), 1);
+  EXPECT_EQ(groups[3].at("selection"), "clip");
+  // The report itself is of the selection among the largest number.
+  EXPECT_EQ(groups[3].at("CIDEr-D"), report.at("corpus").at("CIDEr-D"));
+  EXPECT_GE(groups[3].at("CLIP"), groups[1].at("CLIP"));
+  EXPECT_GE(groups[1].at("Words"), groups[0].at("Words"));
+  EXPECT_TRUE(groups[1].contains("Seconds") && !groups[0].contains("Seconds"));
+  EXPECT_THAT(report.at("signature").get<std::string>(), HasSubstr("choosing clip clip"));
+  EXPECT_THAT(evaluate({"--clip", clip}).output, HasSubstr("candidates selection"));
+  EXPECT_EQ(evaluate({"--candidates", "4"}).exit_code, 2);
+  EXPECT_EQ(evaluate({"--csv"}).exit_code, 2);
 }
 
 TEST_F(CommandLine, EvaluatesAFolderAndTheSameInATarFile) {

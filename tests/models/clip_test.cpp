@@ -6,6 +6,7 @@
 
 #include "tests/support/clip_reference.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/own_clip.h"
 
 namespace capdiff::test {
 namespace {
@@ -30,7 +31,7 @@ TEST(ClipTextTower, ComputesWhatDoublePrecisionDoes) {
   const auto backend = make_onednn_backend({});
   const ParameterStore parameters = clip.parameters();
   const ClipTextTower tower(*backend, Scope(parameters), clip.config);
-  expect_close(*backend, tower.features(ids), clip.text_features(rows));
+  expect_close(*backend, tower.features(ids, places_of_largest(ids)), clip.text_features(rows));
 }
 
 TEST(ClipTextTower, WhatFollowsTheEndHasNoInfluence) {
@@ -40,8 +41,8 @@ TEST(ClipTextTower, WhatFollowsTheEndHasNoInfluence) {
   const ClipTextTower tower(*backend, Scope(parameters), clip.config);
   const std::array<std::int64_t, 4> bare{522, 7, 300, 523};
   const std::array<std::int64_t, 9> padded{522, 7, 300, 523, 5, 6, 0, 0, 0};
-  const HostTensor a = backend->download(tower.features(HostTensor::of({1, 4}, bare)));
-  const HostTensor b = backend->download(tower.features(HostTensor::of({1, 9}, padded)));
+  const HostTensor a = backend->download(tower.features(HostTensor::of({1, 4}, bare), std::array{std::int64_t{3}}));
+  const HostTensor b = backend->download(tower.features(HostTensor::of({1, 9}, padded), std::array{std::int64_t{3}}));
   for (std::size_t i = 0; i < a.values<float>().size(); ++i)
     EXPECT_NEAR(a.values<float>()[i], b.values<float>()[i], 1e-6) << i;
 }
@@ -51,10 +52,12 @@ TEST(ClipTextTower, RefusesIdsThatItHasNoPlaceFor) {
   const auto backend = make_onednn_backend({});
   const ParameterStore parameters = clip.parameters();
   const ClipTextTower tower(*backend, Scope(parameters), clip.config);
-  expect_error(ErrorCode::internal, "[1, 25]", [&] { tower.features(HostTensor(DType::i64, {1, 25})); });
-  expect_error(ErrorCode::internal, "i64", [&] { tower.features(HostTensor(DType::f32, {1, 9})); });
+  const std::array<std::int64_t, 1> end{0};
+  expect_error(ErrorCode::internal, "[1, 25]", [&] { tower.features(HostTensor(DType::i64, {1, 25}), end); });
+  expect_error(ErrorCode::internal, "i64", [&] { tower.features(HostTensor(DType::f32, {1, 9}), end); });
+  expect_error(ErrorCode::internal, "1 ends of 2", [&] { tower.features(HostTensor(DType::i64, {2, 9}), end); });
   const std::array<std::int64_t, 1> beyond{524};
-  expect_error(ErrorCode::invalid_input, "524", [&] { tower.features(HostTensor::of({1, 1}, beyond)); });
+  expect_error(ErrorCode::invalid_input, "524", [&] { tower.features(HostTensor::of({1, 1}, beyond), end); });
 }
 
 TEST(Clip, ProbesBothBranchesOfEveryBlock) {
@@ -93,10 +96,20 @@ TEST(Clip, ActivationsDiffer) {
 }
 
 TEST(ClipConfig, SurvivesJson) {
-  ClipConfig config = ClipReference().config;
-  config.activation = Activation::gelu;
-  const nlohmann::json json = config.to_json();
-  EXPECT_EQ(ClipConfig::from_json(JsonReader(json, "config.json")).to_json(), json);
+  ClipConfig gelu = ClipReference().config;
+  gelu.activation = Activation::gelu;
+  for (const ClipConfig& config : {gelu, own_clip_config()}) {
+    const nlohmann::json json = config.to_json();
+    const ClipConfig read = ClipConfig::from_json(JsonReader(json, "config.json"));
+    EXPECT_EQ(read.to_json(), json);
+    EXPECT_EQ(read.image_size(), config.image_size());
+    EXPECT_EQ(read.text.tokens, config.text.tokens);
+  }
+  // Folders that say nothing of tokens have CLIP's.
+  nlohmann::json old = gelu.to_json();
+  old.erase("init_std");
+  old["text_encoder"].erase("tokenizer");
+  EXPECT_EQ(ClipConfig::from_json(JsonReader(old, "config.json")).to_json(), gelu.to_json());
 }
 
 TEST(ClipConfig, RefusesWhatDoesNotFit) {
@@ -114,6 +127,8 @@ TEST(ClipConfig, RefusesWhatDoesNotFit) {
   refused("/text_encoder/width", 1 << 20, "width");
   refused("/text_encoder/lenght", 9, "lenght");
   refused("/activation", "relu", "activation");
+  refused("/image_encoder/type", "conv-vit", "stages");
+  refused("/text_encoder/tokenizer", "words", "tokenizer");
 }
 
 }  // namespace

@@ -8,4 +8,7 @@ namespace capdiff::test {
 /// sense.
 void write_tiny_model(const std::filesystem::path& folder);
 
+/// The same of Prefix-diffusion, with random weights of its own.
+void write_tiny_prefix_model(const std::filesystem::path& folder);
+
 }  // namespace capdiff::test

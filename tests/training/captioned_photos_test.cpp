@@ -21,10 +21,10 @@ class CaptionedPhotos : public ::testing::Test {
   }
 
   std::vector<CaptionedPhoto> photos(const std::function<bool(std::int64_t)>& readable) {
-    std::int64_t next = 10;
-    return captioned_photos(
-        dataset_, readable, [&](const std::string& caption) { return caption.empty() ? std::int64_t{-1} : next++; },
-        "the test");
+    EncodedCaptions captions(
+        [](std::string_view caption) { return std::vector<std::int64_t>(caption.empty() ? 0u : 2u, 1); },
+        /*length=*/2, /*pad=*/0);
+    return captioned_photos(dataset_, readable, captions, "the test");
   }
 
   CaptionDataset dataset_;
@@ -34,9 +34,9 @@ TEST_F(CaptionedPhotos, AreThoseThatCanBeReadAndHaveACaption) {
   const auto found = photos([](std::int64_t photo) { return photo != 1; });
   ASSERT_EQ(found.size(), 2u);
   EXPECT_EQ(found[0].photo, 0);
-  EXPECT_THAT(found[0].captions, ElementsAre(10, 11));
+  EXPECT_THAT(found[0].captions, ElementsAre(0, 1));
   EXPECT_EQ(found[1].photo, 2);
-  EXPECT_THAT(found[1].captions, ElementsAre(12));
+  EXPECT_THAT(found[1].captions, ElementsAre(2));
 }
 
 TEST_F(CaptionedPhotos, NoneAtAllIsAnError) {

@@ -3,6 +3,7 @@
 #include "capdiff/base/error.h"
 #include "capdiff/captioners/ladic.h"
 #include "capdiff/captioners/prefix_diffusion.h"
+#include "capdiff/selection/clip_selector.h"
 #include "capdiff/selection/relevance.h"
 
 namespace capdiff {
@@ -21,6 +22,18 @@ void choose(Caption& caption, std::span<const double> relevance) {
 }
 
 }  // namespace
+
+double rank_of(const Candidate& candidate) {
+  return candidate.relevance.value_or(candidate.score);
+}
+
+std::vector<Candidate> most_relevant_first(const Caption& caption) {
+  std::vector<double> ranks;
+  for (const Candidate& candidate : caption.candidates) ranks.push_back(rank_of(candidate));
+  std::vector<Candidate> candidates;
+  for (const std::size_t i : by_relevance(ranks)) candidates.push_back(caption.candidates[i]);
+  return candidates;
+}
 
 std::vector<Caption> Captioner::caption(std::span<const Image> images, const GenerationOptions& options) {
   if (options.select == Selection::clip && !clip_)

@@ -12,10 +12,11 @@
 #include "capdiff/captioners/trace.h"
 #include "capdiff/formats/model_folder.h"
 #include "capdiff/image/preprocess.h"
-#include "capdiff/selection/clip_selector.h"
 #include "capdiff/text/caption_template.h"
 
 namespace capdiff {
+
+class ClipSelector;
 
 struct Candidate {
   std::string text;
@@ -31,6 +32,11 @@ struct Caption {
   std::vector<Candidate> candidates;  ///< in the order in which they were drawn
   CaptionTrace trace;                 ///< of the first candidate; empty unless it was asked for
 };
+
+/// What orders candidates: their relevance or, where nothing chose, their score.
+double rank_of(const Candidate& candidate);
+/// The candidates, the most relevant first, equals in the order in which they were drawn.
+std::vector<Candidate> most_relevant_first(const Caption& caption);
 
 /// Turns pictures into captions. LaDiC, Prefix-diffusion and the autoregressive baseline are captioners.
 class Captioner {

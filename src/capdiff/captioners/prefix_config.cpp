@@ -24,7 +24,7 @@ PrefixMapperConfig mapper_config(const JsonReader& json, PrefixMapperConfig conf
   return config;
 }
 
-nlohmann::json to_json(const PrefixMapperConfig& config) {
+nlohmann::json mapper_to_json(const PrefixMapperConfig& config) {
   if (config.kind == MapperKind::mlp) return {{"type", "mlp"}, {"prefix", config.prefix}, {"width", config.mlp_width}};
   return {{"type", "transformer"}, {"prefix", config.prefix}, {"layers", config.layers}, {"heads", config.heads}};
 }
@@ -45,7 +45,7 @@ PrefixDenoiserConfig prefix_denoiser_config(const JsonReader& json) {
   return config;
 }
 
-nlohmann::json to_json(const PrefixDenoiserConfig& config) {
+nlohmann::json denoiser_to_json(const PrefixDenoiserConfig& config) {
   return {{"hidden", config.hidden},
           {"layers", config.layers},
           {"heads", config.heads},
@@ -133,8 +133,8 @@ nlohmann::json PrefixConfig::to_json() const {
            {{"vocab_size", text.vocab_size},
             {"width", text.width},
             {"logits", text.logits == WordLogits::distance ? "distance" : "dot"}}},
-          {"denoiser", capdiff::to_json(denoiser)},
-          {"mapper", capdiff::to_json(denoiser.mapper)},
+          {"denoiser", denoiser_to_json(denoiser)},
+          {"mapper", mapper_to_json(denoiser.mapper)},
           {"word_case", word_case == WordCase::sentence ? "sentence" : "lower"},
           {"null_image", null_image}};
 }

@@ -37,7 +37,7 @@ PrefixDiffusionCaptioner::PrefixDiffusionCaptioner(const ModelFolder& folder, Ba
       vocabulary_(std::move(vocabulary)),
       model_(backend, parameters_, config, /*with_image_tower=*/true),
       clamp_(backend, model_.words().table()),
-      preprocessor_(folder_preprocessor(folder, Preprocessor(), config.clip.image.image_size)) {
+      preprocessor_(folder_preprocessor(folder, Preprocessor(), model_.image_size())) {
   if (vocabulary_.size() != config.text.vocab_size)
     fail(ErrorCode::invalid_model, "{}: {} words, but config.json has a vocab_size of {}",
          folder.file("vocab.txt").string(), vocabulary_.size(), config.text.vocab_size);

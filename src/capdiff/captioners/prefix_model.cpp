@@ -33,7 +33,7 @@ PrefixModel::PrefixModel(Backend& backend, const ParameterStore& parameters, con
       words_(backend, Scope(parameters), config.text),
       denoiser_(backend, Scope(parameters), config.denoiser),
       schedule_(config.schedule) {
-  if (with_image_tower) image_tower_.emplace(backend, Scope(parameters) / "visual", config.clip);
+  if (with_image_tower) image_tower_ = make_image_tower(backend, Scope(parameters) / "visual", config.clip);
 }
 
 Value PrefixModel::image_feature(const Value& pixels) const {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <optional>
+#include <memory>
 
 #include "capdiff/backends/backend.h"
 #include "capdiff/captioners/prefix_config.h"
@@ -20,6 +20,8 @@ class PrefixModel {
   PrefixModel(Backend& backend, const ParameterStore& parameters, const PrefixConfig& config, bool with_image_tower);
 
   const PrefixConfig& config() const { return config_; }
+  /// Side S of the pictures, in pixels.
+  std::int64_t image_size() const { return config_.clip.image_size(); }
   const WordSpace& words() const { return words_; }
   const PrefixDenoiser& denoiser() const { return denoiser_; }
   const NoiseSchedule& schedule() const { return schedule_; }
@@ -52,7 +54,7 @@ class PrefixModel {
  private:
   Backend* backend_;
   PrefixConfig config_;
-  std::optional<ClipImageTower> image_tower_;
+  std::unique_ptr<ImageTower> image_tower_;
   WordSpace words_;
   PrefixDenoiser denoiser_;
   NoiseSchedule schedule_;

@@ -73,7 +73,8 @@ std::vector<double> clean_start(const NoiseScheduleConfig& config) {
   const std::int64_t T = config.time_steps;
   switch (config.kind) {
     case ScheduleKind::linear: {
-      std::vector<double> betas = evenly(config.beta_min, config.beta_max, T - 1);
+      std::vector<double> betas = evenly(config.beta_min, config.beta_max, T);
+      betas.pop_back();
       betas.insert(betas.begin(), 0.0);
       return products(betas);
     }

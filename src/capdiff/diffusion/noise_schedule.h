@@ -33,7 +33,7 @@ struct NoiseScheduleConfig {
 /// ᾱ_t for t = 0 … T − 1.
 ///
 /// `clean_start`, with ᾱ_0 = 1:
-///   linear            β_0 = 0, β_i from beta_min to beta_max, ᾱ_t = Π_{i ≤ t} (1 − β_i)
+///   linear            β_0 = 0, β_i = beta_min + (i − 1) (beta_max − beta_min) / (T − 1), ᾱ_t = Π_{i ≤ t} (1 − β_i)
 ///   cosine            f(u) = cos²(π/2 · (u + s) / (1 + s)), ᾱ_t = f(t / T) / f(0)
 ///   sqrt              f(u) = 1 − √(u + 0.0001), ᾱ_t = f(t / T) / f(0) (Li et al., Diffusion-LM, arXiv 2205.14217)
 /// `from_beta`, with r = 1000 / T and β_i = min(1 − f((i + 1) / T) / f(i / T), 0.999) where there is an f:

@@ -64,6 +64,25 @@ std::string group_table(const EvaluationReport& report) {
   return table;
 }
 
+std::string candidate_table(const EvaluationReport& report) {
+  std::string table = fmt::format("{:<10} {:<9}", "candidates", "selection");
+  for (const auto& [name, value] : report.by_candidates.front().values) table += fmt::format(" {:>10}", name);
+  table += "\n";
+  for (const CandidateGroup& group : report.by_candidates) {
+    table += fmt::format("{:<10} {:<9}", group.candidates, group.selection);
+    for (const auto& [name, value] : group.values) {
+      if (!std::isfinite(value))
+        table += fmt::format(" {:>10}", "-");
+      else if (name == "Words")
+        table += fmt::format(" {:>10.0f}", value);
+      else
+        table += fmt::format(" {:>10.2f}", name == "Seconds" ? value : 100.0 * value);
+    }
+    table += "\n";
+  }
+  return table;
+}
+
 std::string comparison_table(const EvaluationReport& report) {
   std::string table =
       fmt::format("{:<10} {:>9} {:>9} {:>9} {:>19} {:>9}\n", "", "this", "other", "difference", "95 % interval", "p");
@@ -132,6 +151,15 @@ std::string to_json(const EvaluationReport& report) {
     }
     json += "\n  ],\n";
   }
+  if (!report.by_candidates.empty()) {
+    json += "  \"by_candidates\": [";
+    for (const CandidateGroup& group : report.by_candidates) {
+      std::string members = fmt::format("\"candidates\": {}, \"selection\": \"{}\"", group.candidates, group.selection);
+      for (const auto& [name, value] : group.values) append_member(members, name, value);
+      json += fmt::format("{}\n    {{{}}}", &group == report.by_candidates.data() ? "" : ",", members);
+    }
+    json += "\n  ],\n";
+  }
   if (!report.comparison.empty()) {
     json += fmt::format("  \"comparison\": {{\"with\": {}, \"resamples\": {}, \"metrics\": {{",
                         json_text(report.compared_with), report.comparison.front().resamples);
@@ -174,6 +202,7 @@ std::string to_table(const EvaluationReport& report) {
   table += fmt::format("{:<10} {:7d} of {}\n", "distinct", report.distinct_captions, report.images.size());
   for (const auto& [name, reason] : report.skipped) table += fmt::format("{:<10} {:>7}  ({})\n", name, "-", reason);
   if (!report.by_length.empty()) table += "\n" + group_table(report) + "\n";
+  if (!report.by_candidates.empty()) table += "\n" + candidate_table(report) + "\n";
   if (!report.comparison.empty())
     table += fmt::format("\ncompared with {}\n{}\n", report.compared_with, comparison_table(report));
   for (const std::string& note : report.notes) table += note + "\n";

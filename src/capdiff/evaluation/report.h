@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "capdiff/evaluation/candidate_groups.h"
 #include "capdiff/evaluation/caption_metric.h"
 #include "capdiff/evaluation/length_groups.h"
 #include "capdiff/evaluation/significance.h"
@@ -28,9 +29,10 @@ struct EvaluationReport {
   std::size_t distinct_captions = 0;
   double seconds = 0.0;
 
-  std::vector<LengthGroup> by_length;  ///< empty unless asked for
-  std::vector<Comparison> comparison;  ///< with another system; empty unless asked for
-  std::string compared_with;           ///< the file of the other system
+  std::vector<LengthGroup> by_length;         ///< empty unless asked for
+  std::vector<CandidateGroup> by_candidates;  ///< empty unless asked for
+  std::vector<Comparison> comparison;         ///< with another system; empty unless asked for
+  std::string compared_with;                  ///< the file of the other system
 
   /// A column by its name ("BLEU-4"), or nothing.
   const MetricScores::Column* find(std::string_view name) const;
@@ -54,7 +56,8 @@ EvaluationReport score_captions(const PreparedCaptions& captions,
                                 std::span<const std::unique_ptr<CaptionMetric>> metrics);
 
 /// The object that `--json` prints: {"corpus", "per_image", "skipped", "signature", "images", "distinct_captions",
-/// "seconds"}, and "notes", "by_length" and "comparison" where there are any. A value that is no number is absent.
+/// "seconds"}, and "notes", "by_length", "by_candidates" and "comparison" where there are any. A value that is no
+/// number is absent.
 std::string to_json(const EvaluationReport& report);
 /// A line of names, then one for each image: its id and its values.
 std::string to_csv(const EvaluationReport& report);

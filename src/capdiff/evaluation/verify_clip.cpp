@@ -88,7 +88,8 @@ class ClipVerification {
 
   void text_tower() {
     const ClipTextTower tower(backend_, Scope(parameters_), config_);
-    text_ = features("text", tower.features(tensors_.input("ids"), probe("txt.")));
+    const HostTensor ids = tensors_.input("ids");
+    text_ = features("text", tower.features(ids, places_of_largest(ids), probe("txt.")));
   }
 
   void logits() {

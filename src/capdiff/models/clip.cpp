@@ -22,7 +22,6 @@ void read_transformer(const JsonReader& json, Tower& tower) {
   tower.heads = json.get_int("heads", 1, tower.width);
   require_divisible(json, tower.width, tower.heads);
   tower.mlp = json.get_int("mlp", 1, kMaxWidth);
-  json.reject_unknown_keys();
 }
 
 /// A projection that is stored [width, E], as x P, for products that want [E, width].
@@ -42,6 +41,7 @@ std::vector<PreNormBlock> make_blocks(Backend& backend, const Scope& scope, cons
                                            .mlp = tower.mlp,
                                            .eps = config.eps,
                                            .activation = config.activation,
+                                           .init_std = config.init_std,
                                            .causal = causal,
                                            .names = PreNormBlockNames::clip()});
   return blocks;
@@ -59,15 +59,29 @@ Value apply_blocks(const std::vector<PreNormBlock>& blocks, Value x, const Probe
   return x;
 }
 
-PatchEmbedding embedding(Backend& backend, const Scope& scope, const ClipImageConfig& image) {
+PatchEmbedding embedding(Backend& backend, const Scope& scope, const ClipConfig& config) {
+  const ClipImageConfig& image = config.image;
   const std::int64_t side = image.image_size / image.patch;
-  const Init init = Init::normal(kInitStd);
+  const Init init = Init::normal(config.init_std);
   return {backend, scope.get("conv1.weight", {image.width, 3, image.patch, image.patch}, init), std::nullopt,
           scope.get("class_embedding", {image.width}, init),
           scope.get("positional_embedding", {1 + side * side, image.width}, init)};
 }
 
+ClipImageConfig clip_vit_config(const JsonReader& json) {
+  ClipImageConfig image;
+  image.image_size = json.get_int("image_size", 1, kMaxSide);
+  image.patch = json.get_int("patch", 1, image.image_size);
+  read_transformer(json, image);
+  json.reject_unknown_keys();
+  return image;
+}
+
 }  // namespace
+
+std::int64_t ClipConfig::image_size() const {
+  return encoder ? capdiff::image_size(*encoder) : image.image_size;
+}
 
 ClipConfig ClipConfig::from_json(const JsonReader& json) {
   json.get_choice("model_type", {"clip"});
@@ -77,31 +91,35 @@ ClipConfig ClipConfig::from_json(const JsonReader& json) {
                           ? Activation::gelu
                           : Activation::quick_gelu;
   config.eps = static_cast<float>(json.get_number("eps", 0.0, 1.0, config.eps));
+  config.init_std = static_cast<float>(json.get_number("init_std", 0.0, 1.0, config.init_std));
   const JsonReader image = json.get_object("image_encoder"), text = json.get_object("text_encoder");
-  config.image.image_size = image.get_int("image_size", 1, kMaxSide);
-  config.image.patch = image.get_int("patch", 1, config.image.image_size);
-  read_transformer(image, config.image);
+  if (image.has("type"))
+    config.encoder = image_encoder_config(image);
+  else
+    config.image = clip_vit_config(image);
+  config.text.tokens = text.get_choice("tokenizer", {"clip-bpe", "wordpiece"}, "clip-bpe") == "wordpiece"
+                           ? ClipTokens::wordpiece
+                           : ClipTokens::bpe;
   config.text.vocab_size = text.get_int("vocab_size", 1, kMaxVocabulary);
   config.text.length = text.get_int("length", 2, kMaxLength);
   read_transformer(text, config.text);
+  text.reject_unknown_keys();
   json.reject_unknown_keys();
   return config;
 }
 
 nlohmann::json ClipConfig::to_json() const {
+  const nlohmann::json vit{{"image_size", image.image_size}, {"patch", image.patch}, {"width", image.width},
+                           {"depth", image.depth},           {"heads", image.heads}, {"mlp", image.mlp}};
   return {{"model_type", "clip"},
           {"embed_dim", embed},
           {"activation", activation == Activation::gelu ? "gelu" : "quick_gelu"},
           {"eps", eps},
-          {"image_encoder",
-           {{"image_size", image.image_size},
-            {"patch", image.patch},
-            {"width", image.width},
-            {"depth", image.depth},
-            {"heads", image.heads},
-            {"mlp", image.mlp}}},
+          {"init_std", init_std},
+          {"image_encoder", encoder ? capdiff::to_json(*encoder) : vit},
           {"text_encoder",
-           {{"vocab_size", text.vocab_size},
+           {{"tokenizer", text.tokens == ClipTokens::wordpiece ? "wordpiece" : "clip-bpe"},
+            {"vocab_size", text.vocab_size},
             {"length", text.length},
             {"width", text.width},
             {"depth", text.depth},
@@ -111,11 +129,12 @@ nlohmann::json ClipConfig::to_json() const {
 
 ClipImageTower::ClipImageTower(Backend& backend, const Scope& scope, const ClipConfig& config)
     : backend_(&backend),
-      embedding_(embedding(backend, scope, config.image)),
+      embedding_(embedding(backend, scope, config)),
       ln_pre_(backend, scope / "ln_pre", config.image.width, config.eps),
       ln_post_(backend, scope / "ln_post", config.image.width, config.eps),
       blocks_(make_blocks(backend, scope, config, config.image, /*causal=*/false)),
-      proj_(bind_projection(backend, scope.get("proj", {config.image.width, config.embed}, Init::normal(kInitStd)))) {}
+      proj_(bind_projection(backend,
+                            scope.get("proj", {config.image.width, config.embed}, Init::normal(config.init_std)))) {}
 
 Value ClipImageTower::tokens(const Value& pixels, const Probe& probe) const {
   const Value embedded = embedding_(pixels, probe);
@@ -133,38 +152,59 @@ Value ClipImageTower::features(const Value& pixels, const Probe& probe) const {
   return backend_->linear(class_token, proj_);
 }
 
+EncoderTower::EncoderTower(Backend& backend, const Scope& scope, const ClipConfig& config)
+    : backend_(&backend),
+      encoder_(make_image_encoder(backend, scope / "encoder", config.encoder.value())),
+      proj_(bind_projection(backend,
+                            scope.get("proj", {encoder_->width(), config.embed}, Init::normal(config.init_std)))) {}
+
+std::unique_ptr<ImageTower> make_image_tower(Backend& backend, const Scope& scope, const ClipConfig& config) {
+  if (config.encoder) return std::make_unique<EncoderTower>(backend, scope, config);
+  return std::make_unique<ClipImageTower>(backend, scope, config);
+}
+
+std::vector<std::int64_t> places_of_largest(const HostTensor& ids) {
+  const auto values = ids.values<std::int64_t>();
+  const std::int64_t length = ids.shape()[1];
+  std::vector<std::int64_t> places;
+  for (std::int64_t row = 0; row < ids.shape()[0]; ++row) {
+    const auto begin = values.begin() + row * length;
+    places.push_back(std::max_element(begin, begin + length) - begin);
+  }
+  return places;
+}
+
 ClipTextTower::ClipTextTower(Backend& backend, const Scope& scope, const ClipConfig& config)
     : backend_(&backend),
       length_(config.text.length),
       token_embedding_(backend, scope / "token_embedding", config.text.vocab_size, config.text.width,
-                       Init::normal(kInitStd)),
+                       Init::normal(config.init_std)),
       positions_(backend.bind(
-          scope.get("positional_embedding", {config.text.length, config.text.width}, Init::normal(kInitStd)))),
+          scope.get("positional_embedding", {config.text.length, config.text.width}, Init::normal(config.init_std)))),
       blocks_(make_blocks(backend, scope, config, config.text, /*causal=*/true)),
       ln_final_(backend, scope / "ln_final", config.text.width, config.eps),
-      proj_(bind_projection(backend,
-                            scope.get("text_projection", {config.text.width, config.embed}, Init::normal(kInitStd)))) {}
+      proj_(bind_projection(
+          backend, scope.get("text_projection", {config.text.width, config.embed}, Init::normal(config.init_std)))) {}
 
-Value ClipTextTower::features(const HostTensor& ids, const Probe& probe) const {
+Value ClipTextTower::features(const HostTensor& ids, std::span<const std::int64_t> ends, const Probe& probe) const {
   if (ids.dtype() != DType::i64 || ids.shape().rank() != 2 || ids.numel() == 0 || ids.shape()[1] > length_)
     fail(ErrorCode::internal, "[clip_text] ids of shape {}; expected i64 [B, L] with 0 < L <= {}",
          to_string(ids.shape()), length_);
   const std::int64_t batch = ids.shape()[0], length = ids.shape()[1];
+  if (ends.size() != static_cast<std::size_t>(batch))
+    fail(ErrorCode::internal, "[clip_text] {} ends of {} texts", ends.size(), batch);
   const Value embedded = token_embedding_(backend_->upload(ids));
   if (probe) probe("token_embedding", embedded);
   const Value x = apply_blocks(blocks_, backend_->add(embedded, backend_->slice(positions_, 0, 0, length)), probe);
   const Value normalised = ln_final_(x);
   if (probe) probe("ln_final", normalised);
 
-  HostTensor ends(DType::i64, {batch});
-  const auto values = ids.values<std::int64_t>();
-  for (std::int64_t row = 0; row < batch; ++row) {
-    const auto begin = values.begin() + row * length;
-    ends.mutable_values<std::int64_t>()[static_cast<std::size_t>(row)] =
-        std::max_element(begin, begin + length) - values.begin();
-  }
+  HostTensor places(DType::i64, {batch});
+  for (std::int64_t row = 0; row < batch; ++row)
+    places.mutable_values<std::int64_t>()[static_cast<std::size_t>(row)] =
+        row * length + ends[static_cast<std::size_t>(row)];
   const Value rows = backend_->reshape(normalised, {batch * length, normalised.shape()[2]});
-  return backend_->linear(backend_->gather(rows, backend_->upload(ends)), proj_);
+  return backend_->linear(backend_->gather(rows, backend_->upload(places)), proj_);
 }
 
 }  // namespace capdiff

@@ -53,7 +53,7 @@ Prefix PrefixDenoiser::prefix(const Value& image_feature, const Probe& probe) co
   Backend& b = *backend_;
   const Value mapped = mapper_(image_feature);
   const Value type = b.slice(types_.table(), 0, kImageType, kImageType + 1);
-  const Value tokens = image_norm_(mapped, b.add(image_positions_.table(), type));
+  const Value tokens = image_norm_(b.add(mapped, b.add(image_positions_.table(), type)));
   if (probe) {
     probe("img_project", mapped);
     probe("img_tokens", tokens);

@@ -15,13 +15,6 @@ namespace {
 
 constexpr std::size_t kValidationBatch = 16;
 
-/// A dataset's first `count` pictures that have captions.
-CaptionDataset first_captioned(CaptionDataset dataset, std::int64_t count) {
-  std::erase_if(dataset.images, [](const CaptionedImage& image) { return image.captions.empty(); });
-  dataset.images.resize(std::min(dataset.images.size(), static_cast<std::size_t>(count)));
-  return dataset;
-}
-
 }  // namespace
 
 ValidationOptions read_validation(const JsonReader& table) {

@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "capdiff/data/photo_store.h"
 #include "capdiff/formats/dataset.h"
+#include "capdiff/training/caption_tokens.h"
 
 namespace capdiff {
 
@@ -15,13 +17,14 @@ struct CaptionedPhoto {
   std::vector<std::int64_t> captions;
 };
 
-/// Encodes a caption and returns its place, or −1 where nothing is left of it.
-using AddCaption = std::function<std::int64_t(const std::string& caption)>;
-
 /// The photos of a dataset with their encoded captions. Those that are not readable or have no caption are left out; an
 /// `Error(invalid_input)` that calls the photos `what` if none remains.
 std::vector<CaptionedPhoto> captioned_photos(const CaptionDataset& dataset,
                                              const std::function<bool(std::int64_t photo)>& readable,
-                                             const AddCaption& add, const std::string& what);
+                                             EncodedCaptions& captions, const std::string& what);
+
+/// The same of photos in memory.
+std::vector<CaptionedPhoto> encoded_photos(const CaptionDataset& dataset, const PhotoStore& photos,
+                                           EncodedCaptions& captions, const std::string& what);
 
 }  // namespace capdiff

@@ -28,11 +28,11 @@ ClipConfig clip_config(const ModelFolder& folder) {
 }
 
 /// How a CLIP wants to see pictures.
-Preprocessor clip_preprocessor(const ModelFolder& folder, const ClipConfig& config) {
+Preprocessor clip_folder_preprocessor(const ModelFolder& folder, const ClipConfig& config) {
   Preprocessor otherwise;
-  otherwise.size = static_cast<int>(config.image.image_size);
+  otherwise.size = static_cast<int>(config.image_size());
   otherwise.fit = Preprocessor::Fit::center_crop;
-  return folder_preprocessor(folder, otherwise, config.image.image_size);
+  return folder_preprocessor(folder, otherwise, config.image_size());
 }
 
 /// [model] and [scheduler] with what they leave to CLIP and the vocabulary.
@@ -98,7 +98,7 @@ PrefixParts prefix_parts(const Recipe& recipe, const fs::path& run) {
     fail(ErrorCode::usage, "the vocabulary has {} words, the model is for {}", vocabulary.size(),
          config.text.vocab_size);
   config.null_image = config.null_image || drops_photos(recipe);
-  const Preprocessor preprocessor = clip_preprocessor(clip, config.clip);
+  const Preprocessor preprocessor = clip_folder_preprocessor(clip, config.clip);
   return {std::move(vocabulary), config, preprocessor};
 }
 

@@ -16,14 +16,6 @@
 namespace capdiff {
 namespace {
 
-/// Photos of a dataset, called `what` in errors, with their encoded captions.
-std::vector<CaptionedPhoto> encoded_photos(const CaptionDataset& dataset, const PhotoStore& photos,
-                                           EncodedCaptions& captions, const std::string& what) {
-  return captioned_photos(
-      dataset, [&](std::int64_t photo) { return photos.readable(photo); },
-      [&](const std::string& caption) { return captions.add(caption); }, what);
-}
-
 /// Whether a parameter makes the latents of words. Their scale stays, so that the noise schedule keeps its meaning.
 bool spans_latent_space(std::string_view name) {
   return name.starts_with("space_encoder.") && !name.starts_with("space_encoder.embeddings.LayerNorm.");

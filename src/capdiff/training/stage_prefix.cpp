@@ -66,8 +66,7 @@ Image photo_or_nothing(const PhotoSource& source) {
 std::vector<CaptionedPhoto> photos_with_words(const CaptionDataset& dataset, const ImageFeatures& features,
                                               EncodedCaptions& captions, const std::string& what) {
   return captioned_photos(
-      dataset, [&](std::int64_t photo) { return features.readable[static_cast<std::size_t>(photo)]; },
-      [&](const std::string& caption) { return captions.add(caption); }, what);
+      dataset, [&](std::int64_t photo) { return features.readable[static_cast<std::size_t>(photo)]; }, captions, what);
 }
 
 /// What the leader watches the captioner with.

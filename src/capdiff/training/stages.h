@@ -88,6 +88,8 @@ Stage image_encoder_stage();
 Stage text_diffusion_stage();
 /// LaDiC itself, down to a model folder.
 Stage ladic_stage();
+/// A small CLIP on captioned photos → clip/.
+Stage clip_stage();
 
 /// The words of the captions → words.txt.
 Stage word_vocabulary_stage();

@@ -1,5 +1,7 @@
 #include "capdiff/training/training_captions.h"
 
+#include <algorithm>
+
 #include "capdiff/base/error.h"
 #include "capdiff/formats/captions_tsv.h"
 #include "capdiff/formats/dataset.h"
@@ -15,6 +17,12 @@ CaptionDataset training_dataset(const DataOptions& data) {
   std::int64_t index = 0;
   std::erase_if(dataset.images, [&](const CaptionedImage&) { return !data.trains_on(index++); });
   if (dataset.images.empty()) fail(ErrorCode::usage, "data.share leaves none of {} pictures to learn from", index);
+  return dataset;
+}
+
+CaptionDataset first_captioned(CaptionDataset dataset, std::int64_t count) {
+  std::erase_if(dataset.images, [](const CaptionedImage& image) { return image.captions.empty(); });
+  dataset.images.resize(std::min(dataset.images.size(), static_cast<std::size_t>(count)));
   return dataset;
 }
 

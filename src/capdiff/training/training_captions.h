@@ -16,6 +16,9 @@ CaptionDataset recipe_dataset(const DataOptions& data, const std::vector<std::st
 /// The pictures that are trained on: the recipe's share of the training splits. Throws `Error(usage)` where none is.
 CaptionDataset training_dataset(const DataOptions& data);
 
+/// A dataset's first `count` pictures that have captions.
+CaptionDataset first_captioned(CaptionDataset dataset, std::int64_t count);
+
 /// Where the pictures of a dataset are: in data.images, unless the dataset says it itself.
 std::vector<PhotoSource> recipe_photos(const DataOptions& data, const CaptionDataset& dataset);
 

@@ -4,8 +4,11 @@
 
 #include "capdiff/captioners/captioner.h"
 #include "capdiff/image/decode.h"
+#include "capdiff/models/cosines.h"
+#include "capdiff/selection/clip_selector.h"
 #include "capdiff/text/unicode.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/own_clip.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_model.h"
 
@@ -24,9 +27,17 @@ std::vector<Image> pictures() {
   return images;
 }
 
-class LadicCaptioning : public testing::Test {
+/// A method, and what its tiny model is like.
+struct Method {
+  std::string name;
+  void (*write)(const std::filesystem::path& folder);
+  std::size_t positions;
+  std::int64_t half_way;  ///< the first of ten noise levels with t ≤ T / 2
+};
+
+class DiffusionCaptioning : public testing::TestWithParam<Method> {
  protected:
-  void SetUp() override { write_tiny_model(folder_.path()); }
+  void SetUp() override { GetParam().write(folder_.path()); }
 
   std::vector<Caption> captions(const BackendOptions& options, std::span<const Image> images,
                                 const GenerationOptions& generation = {.steps = 8, .seed = 3, .candidates = 2}) const {
@@ -49,7 +60,7 @@ void expect_same(const Caption& a, const Caption& b, bool exactly) {
   }
 }
 
-TEST_F(LadicCaptioning, DeterministicCaptionsDependNeitherOnTheBatchNorOnThreads) {
+TEST_P(DiffusionCaptioning, DeterministicCaptionsDependNeitherOnTheBatchNorOnThreads) {
   const std::vector<Image> images = pictures();
   for (const DType compute : {DType::f32, DType::bf16}) {
     const auto together = captions({.compute = compute, .threads = 2, .deterministic = true}, images);
@@ -63,14 +74,14 @@ TEST_F(LadicCaptioning, DeterministicCaptionsDependNeitherOnTheBatchNorOnThreads
   }
 }
 
-TEST_F(LadicCaptioning, BatchesGiveTheSameCaptions) {
+TEST_P(DiffusionCaptioning, BatchesGiveTheSameCaptions) {
   const std::vector<Image> images = pictures();
   const auto together = captions({}, images);
   for (std::size_t i = 0; i < images.size(); ++i)
     expect_same(captions({}, std::span(images).subspan(i, 1)).front(), together[i], /*exactly=*/false);
 }
 
-TEST_F(LadicCaptioning, NoiseDependsOnSeedAndPictureAndCandidate) {
+TEST_P(DiffusionCaptioning, NoiseDependsOnSeedAndPictureAndCandidate) {
   const std::vector<Image> images = pictures();
   const std::vector<Image> twice{images[0], images[0], images[1]};
   const auto drawn = captions({}, twice);
@@ -81,18 +92,19 @@ TEST_F(LadicCaptioning, NoiseDependsOnSeedAndPictureAndCandidate) {
   EXPECT_NE(drawn[0].candidates[0].score, reseeded[0].candidates[0].score);
 }
 
-TEST_F(LadicCaptioning, GuidanceChangesTheOutcomeAndZeroLeavesTheOtherBranchOut) {
+TEST_P(DiffusionCaptioning, GuidanceChangesTheOutcomeAndZeroLeavesTheOtherBranchOut) {
   const std::vector<Image> images = pictures();
   const auto with = captions({}, std::span(images).first(1), {.steps = 4, .guidance = 1.0});
   const auto without = captions({}, std::span(images).first(1), {.steps = 4, .guidance = 0.0});
   EXPECT_NE(with[0].candidates[0].score, without[0].candidates[0].score);
 }
 
-TEST_F(LadicCaptioning, EverySamplerAndBackAndRefineDependOnThePictureAlone) {
+TEST_P(DiffusionCaptioning, EverySamplerAndBackAndRefineDependOnThePictureAlone) {
   const std::vector<Image> images = pictures();
   for (GenerationOptions generation :
        {GenerationOptions{.steps = 6, .eta = 1.0}, GenerationOptions{.steps = 6, .sampler = SamplerKind::renoise},
         GenerationOptions{.steps = 6, .sampler = SamplerKind::dpm_solver},
+        GenerationOptions{.steps = 6, .sampler = SamplerKind::ancestral},
         GenerationOptions{.steps = 6, .guidance_low = 0.2, .guidance_high = 0.8},
         GenerationOptions{.steps = 6, .refine = true}}) {
     generation.candidates = 2;
@@ -104,7 +116,7 @@ TEST_F(LadicCaptioning, EverySamplerAndBackAndRefineDependOnThePictureAlone) {
   }
 }
 
-TEST_F(LadicCaptioning, MbrTakesTheCandidateThatAgreesBest) {
+TEST_P(DiffusionCaptioning, MbrTakesTheCandidateThatAgreesBest) {
   const std::vector<Image> images = pictures();
   const auto drawn = captions({}, std::span(images).first(2), {.steps = 4, .candidates = 6, .select = Selection::mbr});
   for (const Caption& caption : drawn) {
@@ -114,7 +126,48 @@ TEST_F(LadicCaptioning, MbrTakesTheCandidateThatAgreesBest) {
   }
 }
 
-TEST_F(LadicCaptioning, CaptionsHaveExactlyTheLengthAskedFor) {
+TEST_P(DiffusionCaptioning, CandidatesStandInTheOrderOfDrawingWhateverChooses) {
+  const std::vector<Image> images = pictures();
+  const auto first = captions({}, std::span(images).first(2), {.steps = 4, .candidates = 6});
+  const auto mbr = captions({}, std::span(images).first(2), {.steps = 4, .candidates = 6, .select = Selection::mbr});
+  for (std::size_t i = 0; i < 2; ++i) {
+    expect_same(first[i], mbr[i], /*exactly=*/false);
+    EXPECT_EQ(first[i].text, first[i].candidates.front().text);
+    EXPECT_FALSE(first[i].candidates.front().relevance);
+    const std::vector<Candidate> ranked = most_relevant_first(mbr[i]);
+    EXPECT_EQ(ranked.front().text, mbr[i].text);
+    EXPECT_TRUE(std::ranges::is_sorted(ranked, std::greater<>(), rank_of));
+  }
+}
+
+TEST_P(DiffusionCaptioning, ClipTakesTheCandidateThatItFindsNearestToThePicture) {
+  const std::vector<Image> images = pictures();
+  write_own_clip(folder_.path() / "clip");
+  const auto backend = make_onednn_backend({});
+  const auto captioner = load_captioner(ModelFolder::open(folder_.path()), *backend);
+  const GenerationOptions generation{.steps = 4, .candidates = 6, .select = Selection::clip};
+  expect_error(ErrorCode::usage, "--clip DIR", [&] { captioner->caption(images, generation); });
+  const auto clip = std::make_shared<ClipEncoder>(ModelFolder::open(folder_.path() / "clip"), *backend);
+  captioner->select_with(std::make_shared<ClipSelector>(clip));
+  const std::vector<Caption> drawn = captioner->caption(std::span(images).first(3), generation);
+  for (std::size_t i = 0; i < drawn.size(); ++i) {
+    double best = -2.0;
+    std::string text;
+    for (const Candidate& candidate : drawn[i].candidates) {
+      const double cosine =
+          cosines(clip->images(std::span(images).subspan(i, 1)), clip->texts(std::vector{candidate.text}).features)
+              .values<float>()[0];
+      EXPECT_NEAR(candidate.relevance.value(), cosine, 1e-5);
+      if (*candidate.relevance > best) {
+        best = *candidate.relevance;
+        text = candidate.text;
+      }
+    }
+    EXPECT_EQ(drawn[i].text, text);
+  }
+}
+
+TEST_P(DiffusionCaptioning, CaptionsHaveExactlyTheLengthAskedFor) {
   const std::vector<Image> images = pictures();
   for (const std::int64_t length : {1, 4, 10}) {
     for (const Caption& caption : captions({}, images, {.steps = 3, .length = length})) {
@@ -128,7 +181,7 @@ TEST_F(LadicCaptioning, CaptionsHaveExactlyTheLengthAskedFor) {
                  [&] { captions({}, images, {.steps = 3, .length = length}); });
 }
 
-TEST_F(LadicCaptioning, FillsBlanksAndLeavesTheWordsGiven) {
+TEST_P(DiffusionCaptioning, FillsBlanksAndLeavesTheWordsGiven) {
   const auto backend = make_onednn_backend({});
   const auto captioner = load_captioner(ModelFolder::open(folder_.path()), *backend);
   const Image image = pictures().front();
@@ -150,23 +203,29 @@ TEST_F(LadicCaptioning, FillsBlanksAndLeavesTheWordsGiven) {
   expect_error(ErrorCode::usage, "12 tokens or more", [&] { fill("[MASK:12]", {.steps = 3}); });
 }
 
-TEST_F(LadicCaptioning, TracesTellEveryCall) {
+TEST_P(DiffusionCaptioning, TracesTellEveryCall) {
   const std::vector<Image> images = pictures();
   const GenerationOptions generation{
       .steps = 10, .refine = true, .trace = true, .reference = "a man riding a horse on the beach"};
   const CaptionTrace trace = captions({}, std::span(images).first(1), generation).front().trace;
-  ASSERT_EQ(trace.steps.size(), 16u);  // 6 down to t = 499, then all 10
+  ASSERT_EQ(trace.steps.size(), 16u);  // 6 down to half of T, then all 10
   for (std::size_t call = 0; call < trace.steps.size(); ++call) {
     const TraceStep& step = trace.steps[call];
     EXPECT_EQ(step.call, call);
     ASSERT_TRUE(step.error.has_value());
     EXPECT_GT(*step.error, 0.0);
-    EXPECT_EQ(step.pieces.size(), 12u);
-    EXPECT_EQ(std::ranges::count(step.pieces, true, &TracedPiece::taken_back), call == 5 ? 6 : 0);
+    EXPECT_EQ(step.pieces.size(), GetParam().positions);
+    EXPECT_EQ(std::ranges::count(step.pieces, true, &TracedPiece::taken_back),
+              call == 5 ? static_cast<std::ptrdiff_t>(GetParam().positions / 2) : 0);
   }
-  EXPECT_EQ(trace.steps[5].t, 499);
+  EXPECT_EQ(trace.steps[5].t, GetParam().half_way);
   EXPECT_EQ(trace.steps[6].t, 999);
 }
+
+INSTANTIATE_TEST_SUITE_P(Methods, DiffusionCaptioning,
+                         testing::Values(Method{"Ladic", write_tiny_model, 12, 499},
+                                         Method{"PrefixDiffusion", write_tiny_prefix_model, 10, 444}),
+                         [](const auto& method) { return method.param.name; });
 
 }  // namespace
 }  // namespace capdiff::test
