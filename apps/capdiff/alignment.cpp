@@ -25,7 +25,8 @@ int alignment(const AlignmentOptions& options) {
   if (options.dataset.empty()) fail(ErrorCode::usage, "alignment needs --dataset PATH");
   const ModelFolder folder = ModelFolder::open(find_model(options.model));
   if (folder.config().get_choice("model_type", {"ladic", "prefix-diffusion"}) != "prefix-diffusion")
-    fail(ErrorCode::unsupported, "{}: this method has no prefix to align; Prefix-diffusion has", folder.path().string());
+    fail(ErrorCode::unsupported, "{}: this method has no prefix to align; Prefix-diffusion has",
+         folder.path().string());
   CaptionDataset dataset = read_dataset(options.dataset, {options.split}, 0.0);
   if (options.images.empty() && dataset.folder.empty()) fail(ErrorCode::usage, "alignment needs --images DIR");
   std::erase_if(dataset.images, [](const CaptionedImage& image) { return image.captions.empty(); });

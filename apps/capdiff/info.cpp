@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "apps/capdiff/command.h"
@@ -29,9 +30,18 @@ std::vector<fs::path> weight_files(const fs::path& path) {
   return files;
 }
 
+/// Elements of the tensors that share the first part of their names: "diffuser" of "diffuser.encoder.…".
+using PartSizes = std::map<std::string, std::int64_t>;
+
+void print_parts(const PartSizes& parts) {
+  for (const auto& [part, elements] : parts)
+    fmt::print("{:<32} {:>9.2f} million elements\n", part, static_cast<double>(elements) / 1e6);
+}
+
 int info(const InfoOptions& options) {
   nlohmann::ordered_json tensors = nlohmann::ordered_json::array();
   std::int64_t elements = 0;
+  PartSizes parts;
   for (const fs::path& path : weight_files(options.path)) {
     const WeightsFile file = WeightsFile::open(path);
     for (const auto& [name, type] : file.entries()) {
@@ -39,6 +49,7 @@ int info(const InfoOptions& options) {
       if (options.hash) tensor["sha256"] = sha256_hex(file.tensor(name).bytes());
       file.forget_pages();
       elements += type.shape.numel();
+      parts[name.substr(0, name.find('.'))] += type.shape.numel();
       tensors.push_back(std::move(tensor));
     }
   }
@@ -49,6 +60,7 @@ int info(const InfoOptions& options) {
   for (const auto& tensor : tensors)
     fmt::print("{:<80} {:<5} {}{}\n", tensor["name"].get<std::string>(), tensor["dtype"].get<std::string>(),
                tensor["shape"].dump(), options.hash ? "  " + tensor["sha256"].get<std::string>() : "");
+  if (fs::is_directory(options.path)) print_parts(parts);
   fmt::print("{} tensors, {} elements\n", tensors.size(), elements);
   return kDone;
 }

@@ -26,8 +26,8 @@ CosineDistribution cosine_distribution(std::span<const double> cosines);
 /// How near the prefix of a picture is to captions where the denoiser reads them side by side: cosines of the mean of
 /// its prefix tokens and the mean of a caption's word tokens (both behind their LayerNorm, at t = 0, without noise).
 struct PrefixAlignment {
-  CosineDistribution own;     ///< with the picture's own captions
-  CosineDistribution others;  ///< with those of the next picture
+  CosineDistribution own;      ///< with the picture's own captions
+  CosineDistribution others;   ///< with those of the next picture
   double own_is_nearer = 0.0;  ///< share of pairs of which the own caption has the larger cosine
 };
 
