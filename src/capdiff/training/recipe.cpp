@@ -19,9 +19,9 @@ constexpr std::size_t kMaxSplits = 16;
 constexpr int kMaxDepth = 32;
 constexpr std::array kDataPaths{"dataset", "images", "unlabelled", "captions", "teacher"};
 constexpr int kMaxBases = 8;
-constexpr std::array kTables{"data",           "from",          "model",          "scheduler",
-                             "generation",     "vocabulary",    "language_model", "statistics",
-                             "text_diffusion", "image_encoder", "ladic",          "validation"};
+constexpr std::array kTables{"data",       "from",           "model",      "scheduler",      "generation",
+                             "vocabulary", "language_model", "statistics", "text_diffusion", "image_encoder",
+                             "ladic",      "clip",           "validation"};
 
 toml::table parse_toml(std::string_view text, const std::string& source) {
   try {
