@@ -221,7 +221,7 @@ class ClipKeeper {
  private:
   void write(const nlohmann::json& scores) const {
     std::map<std::string, HostTensor> rounded;
-    for (const auto& [name, value] : backend_.state()) rounded.emplace(name, value.to(DType::bf16));
+    for (const auto& [name, value] : clip_weights(backend_.state())) rounded.emplace(name, value.to(DType::bf16));
     AtomicFolder out(folder_);
     write_safetensors(out.file("model.safetensors"), rounded,
                       {{"format", "pt"}, {"producer", "capdiff " CAPDIFF_VERSION}});
