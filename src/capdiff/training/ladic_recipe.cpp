@@ -4,6 +4,7 @@
 
 #include "capdiff/base/error.h"
 #include "capdiff/base/files.h"
+#include "capdiff/captioners/checkpoint_import.h"
 #include "capdiff/training/model_files.h"
 
 namespace capdiff {

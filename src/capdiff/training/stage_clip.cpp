@@ -4,6 +4,7 @@
 
 #include "capdiff/base/error.h"
 #include "capdiff/base/files.h"
+#include "capdiff/captioners/checkpoint_import.h"
 #include "capdiff/metrics/retrieval.h"
 #include "capdiff/training/augment_options.h"
 #include "capdiff/training/clip_objective.h"
