@@ -54,7 +54,10 @@ TEST(Verify, PrefixDiffusionNoticesWhatIsWrong) {
     json.at("train").at("mse").at(1) = 2.4865;
   });
   copy.edit_tensors("schedules.safetensors", [](std::map<std::string, HostTensor>& tensors) {
-    tensors.at("trunc_cos.1000.alpha_bar").mutable_values<double>()[999] *= 1.0 + 1e-8;
+    const auto stored = tensors.at("trunc_cos.1000.alpha_bar").values<double>();
+    std::vector<double> changed(stored.begin(), stored.end());
+    changed.back() *= 1.0 + 1e-8;
+    tensors.at("trunc_cos.1000.alpha_bar") = HostTensor::of({1000}, changed);
   });
   copy.edit_tensors("golden.safetensors", [](std::map<std::string, HostTensor>& tensors) {
     tensors.at("post.sqrt200.mean") = nudged(tensors.at("post.sqrt200.mean"), 1e-3f);
