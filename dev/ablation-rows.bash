@@ -1,7 +1,8 @@
 # Sourced by the scripts that make tables of ablations. They set $dataset, $images, $split, and the array $options of
-# options of capdiff train. Models are made in runs/ablations/.
+# options of capdiff train. Models are made in runs/ablations/. $EVALUATE_OPTIONS may hold options of capdiff evaluate.
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 capdiff=${CAPDIFF:-build/bin/capdiff}
+read -ra evaluation <<<"${EVALUATE_OPTIONS:-}"
 
 # report RECIPE [option of capdiff evaluate…] - trains recipes/ablations/RECIPE.toml where that has not been done, and
 # prints what capdiff evaluate says of its model, in JSON.
@@ -9,7 +10,8 @@ report() {
   local model=runs/ablations/$1
   [[ -d $model/model ]] ||
     "$capdiff" train "recipes/ablations/$1.toml" --set "output=$model" "${options[@]}" >&2
-  "$capdiff" evaluate -m "$model/model" --dataset "$dataset" --images "$images" --split "$split" --json "${@:2}"
+  "$capdiff" evaluate -m "$model/model" --dataset "$dataset" --images "$images" --split "$split" --json \
+    "${evaluation[@]}" "${@:2}"
 }
 
 # value METRIC - the first value of that name in the JSON of standard input.
