@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
+#include "apps/capdiff/bracketed.h"
 #include "apps/capdiff/command.h"
 #include "capdiff/base/error.h"
 #include "capdiff/base/files.h"
@@ -42,9 +43,9 @@ void apply_file(CLI::App& command, const std::string& path) {
       fail(ErrorCode::usage, "{}: there is no option '{}'{}", path, name, suggestion(name, option_names(command)));
     if (option->count() > 0) continue;
     if (const toml::array* array = node.as_array()) {
-      for (const toml::node& element : *array) option->add_result(text_of(element, path, name));
+      for (const toml::node& element : *array) option->add_result(with_brackets_kept(text_of(element, path, name)));
     } else {
-      option->add_result(text_of(node, path, name));
+      option->add_result(with_brackets_kept(text_of(node, path, name)));
     }
     option->run_callback();
   }

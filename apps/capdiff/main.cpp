@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "apps/capdiff/bracketed.h"
 #include "apps/capdiff/command.h"
 #include "capdiff/base/error.h"
 #include "capdiff/base/logging.h"
@@ -48,8 +49,9 @@ int run(int argc, char** argv) {
     });
   }
 
+  app::restore_brackets(app);
   try {
-    app.parse(argc, argv);
+    app.parse(app::arguments_with_brackets_kept(argc, argv));
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? app::kDone : app::kUsage;

@@ -319,9 +319,47 @@ TEST_F(CommandLine, FillsBlanks) {
       nlohmann::json::parse(fill({"two [MASK:1-2] play", "--format", "jsonl", "--trace"}).output);
   EXPECT_EQ(line.at("candidates").size(), 2u);
   EXPECT_EQ(line.at("trace").size(), line.at("steps"));
+  EXPECT_THAT(fill({"[MASK] and [MASK]"}).output, testing::MatchesRegex("[a-z]+ and [a-z]+\n"));
+  std::ofstream(folder_.path() / "blanks.toml") << "SENTENCE = [\"[MASK], or [MASK]\"]\n";
+  EXPECT_THAT(fill({"--config", (folder_.path() / "blanks.toml").string()}).output,
+              testing::MatchesRegex("[a-z]+, or [a-z]+\n"));
   EXPECT_EQ(fill({"no blank"}).exit_code, 2);
   EXPECT_EQ(fill({"[MASK:4-2]"}).exit_code, 2);
   EXPECT_EQ(fill({}).exit_code, 2);
+}
+
+TEST_F(CommandLine, FindsFoldersWithBracketsInTheirNames) {
+  const fs::path folder = folder_.path() / "[2020]";
+  fs::create_directories(folder);
+  fs::copy_file(kScene, folder / "a.png");
+  fs::current_path(folder_.path());
+  const CommandResult result = caption({"[2020]"});
+  EXPECT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_THAT(result.output, StartsWith("[2020]/a.png\t"));
+}
+
+TEST_F(CommandLine, RunsPrefixDiffusionLikeLadic) {
+  const fs::path prefix = folder_.path() / "prefix";
+  write_tiny_prefix_model(prefix);
+  const auto run = [&](const std::string& command, std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {command, "-m", prefix.string()});
+    return run_capdiff(arguments);
+  };
+  EXPECT_EQ(run("caption", {kScene.string(), "--clamp", "soft", "--clamp-from", "0.5"}).exit_code, 0);
+  EXPECT_THAT(run("caption", {kScene.string(), "--length", "4"}).output,
+              testing::MatchesRegex("[a-z]+ [a-z]+ [a-z]+ [a-z]+\n"));
+  EXPECT_THAT(run("fill", {kScene.string(), "A Zebra [MASK] the beach!"}).output,
+              testing::MatchesRegex("A Zebra [a-z]+ the beach!\n"));
+  const CommandResult traced = run("caption", {kScene.string(), "--trace", "--reference", "two red"});
+  EXPECT_EQ(std::ranges::count(traced.output, '\n'), 1 + 6) << traced.errors;
+
+  for (const char* name : {"a", "b"}) std::ofstream(photos_ / (std::string(name) + ".txt")) << "a man rides\n";
+  const CommandResult aligned = run("alignment", {"--dataset", photos_.string(), "--split", "train", "--json"});
+  ASSERT_EQ(aligned.exit_code, 0) << aligned.errors;
+  EXPECT_EQ(nlohmann::json::parse(aligned.output).at("own").at("count"), 2);
+
+  EXPECT_THAT(caption({kScene.string(), "--clamp", "hard"}).errors, HasSubstr("no table of words"));
+  EXPECT_EQ(run_capdiff({"alignment", "-m", model_.string(), "--dataset", photos_.string()}).exit_code, 1);
 }
 
 TEST_F(CommandLine, ShowsHowACaptionCameAbout) {
