@@ -332,8 +332,10 @@ TEST_F(CommandLine, FindsFoldersWithBracketsInTheirNames) {
   const fs::path folder = folder_.path() / "[2020]";
   fs::create_directories(folder);
   fs::copy_file(kScene, folder / "a.png");
+  const fs::path before = fs::current_path();
   fs::current_path(folder_.path());
   const CommandResult result = caption({"[2020]"});
+  fs::current_path(before);
   EXPECT_EQ(result.exit_code, 0) << result.errors;
   EXPECT_THAT(result.output, StartsWith("[2020]/a.png\t"));
 }
