@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
+#include <vector>
 
 #include "capdiff/captioners/captioner.h"
 #include "capdiff/captioners/prefix_model.h"
@@ -76,29 +78,33 @@ TEST(PrefixDiffusion, SaysWhatItCannotDo) {
 TEST(PrefixDiffusion, ClampsAndRebuildsItsSchedule) {
   const TemporaryFolder folder;
   write_tiny_prefix_model(folder.path());
-  // Clamped estimates are words, so that single candidates may well agree.
-  const auto score = [&](const GenerationOptions& options) {
+  /// How far every estimate on the way is from a sentence.
+  const auto way = [&](GenerationOptions options) {
     const auto backend = make_onednn_backend({});
     const Image image(40, 30);
-    double sum = 0.0;
-    for (const Caption& caption :
-         load_captioner(ModelFolder::open(folder.path()), *backend)->caption({&image, 1}, options))
-      for (const Candidate& candidate : caption.candidates) sum += candidate.score;
-    return sum;
+    options.trace = true;
+    options.reference = "a man rides";
+    std::vector<double> errors;
+    const auto captioner = load_captioner(ModelFolder::open(folder.path()), *backend);
+    for (const TraceStep& step : captioner->caption({&image, 1}, options)[0].trace.steps)
+      errors.push_back(step.error.value());
+    return errors;
   };
-  const GenerationOptions free{.steps = 30, .eta = 1.0, .guidance = 0.0, .candidates = 12};
+  const GenerationOptions free{.steps = 30, .eta = 1.0, .guidance = 0.0};
   GenerationOptions hard = free, late = free, soft = free;
   hard.clamping.kind = late.clamping.kind = Clamping::Kind::hard;
   late.clamping.from = 0.5;
   soft.clamping.kind = Clamping::Kind::soft;
-  const std::set<double> scores{score(free), score(hard), score(late), score(soft)};
-  EXPECT_EQ(scores.size(), 4u);
+  const std::set<std::vector<double>> ways{way(free), way(hard), way(late), way(soft)};
+  EXPECT_EQ(ways.size(), 4u);
+  EXPECT_EQ(way(late).front(), way(free).front());
+  EXPECT_NE(way(hard).front(), way(free).front());
 
   nlohmann::json scheduler = read_json(folder.path() / "scheduler_config.json");
-  const double strided = score(hard);
+  const std::vector<double> strided = way(free);
   scheduler["respacing"] = "rebuild";
   write_file_atomically(folder.path() / "scheduler_config.json", scheduler.dump());
-  EXPECT_NE(score(hard), strided);
+  EXPECT_NE(way(free), strided);
 }
 
 TEST(Ladic, HasNoWordsToClampTo) {
