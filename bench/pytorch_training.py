@@ -208,7 +208,7 @@ class Ladic(nn.Module):
         self.special_zero = text.get("special_latent", "zeros") == "zeros"
 
         def layers(count):
-            return nn.ModuleList(Block(width, text["heads"], text["intermediate"]) for _ in range(count))
+            return nn.Sequential(*(Block(width, text["heads"], text["intermediate"]) for _ in range(count)))
 
         self.embeddings = BertEmbeddings(text)
         self.lower = layers(text["encoder_layers"])
@@ -240,10 +240,7 @@ class Ladic(nn.Module):
         return x0.masked_fill(~words[..., None], 0.0)
 
     def logits(self, x0):
-        x = x0 * self.deviation + self.mean
-        for layer in self.upper:
-            x = layer(x)
-        return self.lm_head(x)
+        return self.lm_head(self.upper(x0 * self.deviation + self.mean))
 
     @torch.no_grad()
     def first_estimate(self, x_t, t, keys_and_values):

@@ -1,9 +1,6 @@
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
 #include <sched.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +19,7 @@
 
 #include "apps/capdiff/command.h"
 #include "capdiff/base/error.h"
+#include "capdiff/base/network_port.h"
 
 namespace capdiff::app {
 namespace {
@@ -36,21 +34,6 @@ struct LaunchOptions {
   std::optional<int> port;
   std::string recipe;
 };
-
-/// A TCP port of this machine that nobody listens on.
-int free_port() {
-  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  const bool found = socket >= 0 && ::bind(socket, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
-                     ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-  const int error = errno;
-  if (socket >= 0) ::close(socket);
-  if (!found) fail(ErrorCode::io, "no free port was found ({}); name one with --port", system_message(error));
-  return ntohs(address.sin_port);
-}
 
 int available_processors() {
   cpu_set_t set;

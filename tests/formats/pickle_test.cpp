@@ -1,6 +1,7 @@
 #include "capdiff/formats/pickle.h"
 
 #include <array>
+#include <vector>
 
 #include "tests/support/expect_error.h"
 #include "tests/support/torch_file.h"
@@ -137,59 +138,65 @@ std::string of(std::string_view bytes) {
   return PickleWriter().raw(bytes).finish();
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Table, HostilePickles,
-    ::testing::Values(
-        Hostile{"nothing", "", "truncated"}, Hostile{"no STOP", "N", "truncated"},
-        Hostile{"STOP alone", of(""), "exactly one value"}, Hostile{"two values", of("NN"), "exactly one value"},
-        Hostile{"open mark", of("N("), "exactly one value"},
-        Hostile{"protocol 6", std::string("\x80\x06N.", 4), "protocol 6"},
-        Hostile{"unknown opcode", of("\xff"), "0xff"}, Hostile{"persistent id in text", of("Pid\n"), "0x50"},
-        Hostile{"instance", of("(ios\nsystem\n"), "0x69"}, Hostile{"object", of("(os"), "0x6f"},
-        Hostile{"new object of nothing", of(")\x81"), "empty stack"},
-        Hostile{"new object of a function", of("csome.module\nname\n)\x81"), "no class"},
-        Hostile{"new object of a dictionary", of("})\x81"), "no class"},
-        Hostile{"new ordered dictionary", of("ccollections\nOrderedDict\n)\x81"), "no class"},
-        Hostile{"new object with arguments", of("cpackage\nClass\nN\x85\x81"), "arguments"},
-        Hostile{"new object without a tuple", of("cpackage\nClass\nN\x81"), "arguments"},
-        Hostile{"object of a tuple", of("cpackage\nClass\n)\x81)b"), "attributes"},
-        Hostile{"attributes given twice", of("cpackage\nClass\n)\x81}NNsb}NNsb"), "twice"},
-        Hostile{"item of an object", of("cpackage\nClass\n)\x81NNs"), "no dictionary"},
-        Hostile{"package of a longer name", of("cpackages\nClass\n"), "packages.Class"},
-        Hostile{"module of the same end", of("cevil.package\nClass\n"), "evil.package.Class"},
-        Hostile{"extension", of("\x82\x01"), "0x82"}, Hostile{"unknown global", of("cos\nsystem\n"), "os.system"},
-        Hostile{"unknown global on the stack", of("\x8c\x02os\x8c\x06system\x93"), "os.system"},
-        Hostile{"global of numbers", of("K\x01K\x01\x93"), "no text"},
-        Hostile{"global without an end", of("cos"), "truncated"},
-        Hostile{"global of a long name", of("c" + std::string(300, 'x') + "\n\n"), "256 bytes"},
-        Hostile{"global with control characters", of("c\x1b[31m\nx\n"), "?[31m.x"},
-        Hostile{"call of a number", of("K\x01)R"), "cannot be called"},
-        Hostile{"call without arguments", of("ccollections\nOrderedDict\nNR"), "cannot be called"},
-        Hostile{"dictionary of a number", of("ccollections\nOrderedDict\nK\x01\x85R"), "something else"},
-        Hostile{"attributes of a number", of("K\x01}b"), "attributes"},
-        Hostile{"call on an empty stack", of("R"), "empty stack"},
-        Hostile{"values below a mark", of("N(\x85"), "empty stack"}, Hostile{"no mark", of("Nt"), "mark"},
-        Hostile{"append to a number",
-                of("K\x01N"
-                   "a"),
-                "no list"},
-        Hostile{"item of a list", of("]NNs"), "no dictionary"},
-        Hostile{"key without value", of("}(Nu"), "without a value"}, Hostile{"unset memo", of("h\x07"), "never kept"},
-        Hostile{"memo far away", of("Nr\xff\xff\xff\xff"), "4294967295"},
-        Hostile{"memo of nothing", of("q\x01"), "empty stack"},
-        Hostile{"long string",
-                of("X\xff\xff\xff\x7f"
-                   "abc"),
-                "truncated"},
-        Hostile{"longer string",
-                of("\x8d\xff\xff\xff\xff\xff\xff\xff\xff"
-                   "abc"),
-                "truncated"},
-        Hostile{"long number", of("\x8b\xff\xff\xff\xff"), "truncated"},
-        Hostile{"frame beyond the end", of("\x95\xff\xff\xff\xff\xff\xff\xff\x7fN"), "truncated"},
-        Hostile{"text that is not UTF-8", of("U\x01\xff"), "UTF-8"},
-        Hostile{"number of letters", of("Iabc\n"), "a number that is none"},
-        Hostile{"number beyond 64 bits", of("L99999999999999999999L\n"), "a number that is none"}));
+INSTANTIATE_TEST_SUITE_P(Table, HostilePickles,
+                         ::testing::ValuesIn(std::vector<Hostile>{
+                             {"nothing", "", "truncated"},
+                             {"no STOP", "N", "truncated"},
+                             {"STOP alone", of(""), "exactly one value"},
+                             {"two values", of("NN"), "exactly one value"},
+                             {"open mark", of("N("), "exactly one value"},
+                             {"protocol 6", std::string("\x80\x06N.", 4), "protocol 6"},
+                             {"unknown opcode", of("\xff"), "0xff"},
+                             {"persistent id in text", of("Pid\n"), "0x50"},
+                             {"instance", of("(ios\nsystem\n"), "0x69"},
+                             {"object", of("(os"), "0x6f"},
+                             {"new object of nothing", of(")\x81"), "empty stack"},
+                             {"new object of a function", of("csome.module\nname\n)\x81"), "no class"},
+                             {"new object of a dictionary", of("})\x81"), "no class"},
+                             {"new ordered dictionary", of("ccollections\nOrderedDict\n)\x81"), "no class"},
+                             {"new object with arguments", of("cpackage\nClass\nN\x85\x81"), "arguments"},
+                             {"new object without a tuple", of("cpackage\nClass\nN\x81"), "arguments"},
+                             {"object of a tuple", of("cpackage\nClass\n)\x81)b"), "attributes"},
+                             {"attributes given twice", of("cpackage\nClass\n)\x81}NNsb}NNsb"), "twice"},
+                             {"item of an object", of("cpackage\nClass\n)\x81NNs"), "no dictionary"},
+                             {"package of a longer name", of("cpackages\nClass\n"), "packages.Class"},
+                             {"module of the same end", of("cevil.package\nClass\n"), "evil.package.Class"},
+                             {"extension", of("\x82\x01"), "0x82"},
+                             {"unknown global", of("cos\nsystem\n"), "os.system"},
+                             {"unknown global on the stack", of("\x8c\x02os\x8c\x06system\x93"), "os.system"},
+                             {"global of numbers", of("K\x01K\x01\x93"), "no text"},
+                             {"global without an end", of("cos"), "truncated"},
+                             {"global of a long name", of("c" + std::string(300, 'x') + "\n\n"), "256 bytes"},
+                             {"global with control characters", of("c\x1b[31m\nx\n"), "?[31m.x"},
+                             {"call of a number", of("K\x01)R"), "cannot be called"},
+                             {"call without arguments", of("ccollections\nOrderedDict\nNR"), "cannot be called"},
+                             {"dictionary of a number", of("ccollections\nOrderedDict\nK\x01\x85R"), "something else"},
+                             {"attributes of a number", of("K\x01}b"), "attributes"},
+                             {"call on an empty stack", of("R"), "empty stack"},
+                             {"values below a mark", of("N(\x85"), "empty stack"},
+                             {"no mark", of("Nt"), "mark"},
+                             {"append to a number",
+                              of("K\x01N"
+                                 "a"),
+                              "no list"},
+                             {"item of a list", of("]NNs"), "no dictionary"},
+                             {"key without value", of("}(Nu"), "without a value"},
+                             {"unset memo", of("h\x07"), "never kept"},
+                             {"memo far away", of("Nr\xff\xff\xff\xff"), "4294967295"},
+                             {"memo of nothing", of("q\x01"), "empty stack"},
+                             {"long string",
+                              of("X\xff\xff\xff\x7f"
+                                 "abc"),
+                              "truncated"},
+                             {"longer string",
+                              of("\x8d\xff\xff\xff\xff\xff\xff\xff\xff"
+                                 "abc"),
+                              "truncated"},
+                             {"long number", of("\x8b\xff\xff\xff\xff"), "truncated"},
+                             {"frame beyond the end", of("\x95\xff\xff\xff\xff\xff\xff\xff\x7fN"), "truncated"},
+                             {"text that is not UTF-8", of("U\x01\xff"), "UTF-8"},
+                             {"number of letters", of("Iabc\n"), "a number that is none"},
+                             {"number beyond 64 bits", of("L99999999999999999999L\n"), "a number that is none"}}));
 
 TEST(Pickle, SharedListsDoNotMultiply) {
   // A list of a thousand pairs, of which a thousand dictionaries are made.

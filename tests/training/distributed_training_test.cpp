@@ -11,6 +11,7 @@
 #include <memory>
 #include <thread>
 
+#include "capdiff/base/network_port.h"
 #include "capdiff/base/philox.h"
 #include "capdiff/training/checkpoint.h"
 #include "tests/support/command.h"
@@ -49,7 +50,7 @@ class DistributedTraining : public testing::Test {
  protected:
   WorkerTask task(const std::string& run, std::int64_t steps, std::int64_t batch = 16) const {
     fs::create_directories(folder_.path() / run);
-    return {.folder = folder_.path() / run, .options = worker_options(steps, batch), .port = free_test_port()};
+    return {.folder = folder_.path() / run, .options = worker_options(steps, batch), .port = free_port()};
   }
 
   /// Trains with so many ranks and returns the weights of the last one.
@@ -82,6 +83,29 @@ class DistributedTraining : public testing::Test {
     }
     return true;
   }
+
+  /// Two processes that share a run.
+  struct TwoRanks {
+    TwoRanks(WorkerTask task, std::int64_t checkpoint_every)
+        : task(with(std::move(task), checkpoint_every)), leader(rank(0)), follower(rank(1)) {}
+
+    bool have_a_checkpoint() { return reaches(leader, task.folder, task.options.checkpoint_every); }
+
+    WorkerTask task;
+    WorkerProcess leader, follower;
+
+   private:
+    static WorkerTask with(WorkerTask task, std::int64_t checkpoint_every) {
+      task.options.checkpoint_every = checkpoint_every;
+      task.size = 2;
+      return task;
+    }
+    WorkerTask rank(int number) const {
+      WorkerTask own = task;
+      own.rank = number;
+      return own;
+    }
+  };
 
   TemporaryFolder folder_;
 };
@@ -120,22 +144,16 @@ TEST_F(DistributedTraining, WhatIsNotFiniteOnOneRankIsSkippedByAll) {
 }
 
 TEST_F(DistributedTraining, AKilledRankIsNamedAndTheCheckpointServes) {
-  WorkerTask killed = task("killed", 1'000'000);
-  killed.options.checkpoint_every = 5;
-  killed.size = 2;
-  WorkerProcess leader(killed);
-  killed.rank = 1;
-  WorkerProcess follower(killed);
-  ASSERT_TRUE(reaches(leader, killed.folder, 5)) << leader.output();
-  follower.signal(SIGKILL);
-  EXPECT_EQ(leader.wait(), 1);
-  EXPECT_THAT(leader.output(), HasSubstr("rank 1 of 2 is lost"));
+  const WorkerTask killed = task("killed", 1'000'000);
+  TwoRanks ranks(killed, /*checkpoint_every=*/5);
+  ASSERT_TRUE(ranks.have_a_checkpoint()) << ranks.leader.output();
+  ranks.follower.signal(SIGKILL);
+  EXPECT_EQ(ranks.leader.wait(), 1);
+  EXPECT_THAT(ranks.leader.output(), HasSubstr("rank 1 of 2 is lost"));
 
   const auto checkpoint = latest_checkpoint(killed.folder / "checkpoints");
   ASSERT_TRUE(checkpoint);
   WorkerTask resumed = killed;
-  resumed.rank = 0;
-  resumed.size = 1;
   resumed.options.steps = checkpoint->state.step + 5;
   WorkerProcess last(resumed);
   EXPECT_EQ(last.wait(), 0) << last.output();
@@ -143,19 +161,13 @@ TEST_F(DistributedTraining, AKilledRankIsNamedAndTheCheckpointServes) {
 }
 
 TEST_F(DistributedTraining, ASignalToOneRankStopsAllWithOneCheckpoint) {
-  WorkerTask stopped = task("stopped", 1'000'000);
-  stopped.options.checkpoint_every = 20;
-  stopped.size = 2;
-  WorkerProcess leader(stopped);
-  stopped.rank = 1;
-  WorkerProcess follower(stopped);
-  ASSERT_TRUE(reaches(leader, stopped.folder, 20)) << leader.output();
-  follower.signal(SIGTERM);
-  EXPECT_EQ(leader.wait(), 128 + SIGTERM) << leader.output();
-  EXPECT_EQ(follower.wait(), 128 + SIGTERM) << follower.output();
+  const WorkerTask stopped = task("stopped", 1'000'000);
+  TwoRanks ranks(stopped, /*checkpoint_every=*/20);
+  ASSERT_TRUE(ranks.have_a_checkpoint()) << ranks.leader.output();
+  ranks.follower.signal(SIGTERM);
+  for (WorkerProcess* rank : {&ranks.leader, &ranks.follower}) EXPECT_EQ(rank->wait(), 128 + SIGTERM) << rank->output();
   const std::string where = fmt::format("stopped after {} of", newest_step(stopped.folder));
-  EXPECT_THAT(leader.output(), HasSubstr(where));
-  EXPECT_THAT(follower.output(), HasSubstr(where));
+  for (const WorkerProcess* rank : {&ranks.leader, &ranks.follower}) EXPECT_THAT(rank->output(), HasSubstr(where));
 }
 
 /// Twenty times killed without warning, at moments that only chance knows, among them those in the middle of writing.

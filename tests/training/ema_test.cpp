@@ -30,6 +30,14 @@ TEST(MovingAverage, ForgetsTheFirstWeightsEarly) {
   EXPECT_NEAR(average.state().at("w").values<float>()[0], 0.9f, 1e-6f);
 }
 
+TEST(MovingAverage, MayHaveItsDecayFromTheFirstStepOn) {
+  torch::Tensor weight = torch::full({1}, 0.0f);
+  MovingAverage average({{"w", weight}}, 0.75, /*warm_up=*/false);
+  weight.fill_(1.0f);
+  average.update(0);
+  EXPECT_NEAR(average.state().at("w").values<float>()[0], 0.25f, 1e-6f);
+}
+
 TEST(MovingAverage, SwapsThereAndBack) {
   torch::Tensor weight = torch::arange(20000, torch::kFloat32);
   MovingAverage average({{"w", weight}}, 0.5);

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "capdiff/base/network_port.h"
 #include "capdiff/training/c10d.h"
 #include "capdiff/training/ranks.h"
 #include "tests/training/worker_process.h"
@@ -23,7 +24,7 @@ inline RankEnvironment rank_place(int rank, int size, int port) {
 
 /// Runs `work` as each of several ranks, which are threads here. `hosted`: somebody else keeps the meeting place.
 inline void as_ranks(int size, const std::function<void(const std::shared_ptr<Ranks>&)>& work, bool hosted = false) {
-  const int port = free_test_port();
+  const int port = free_port();
   std::optional<SharedCounters> launcher;
   if (hosted) launcher.emplace(rank_place(0, 1, port), /*keeper=*/true, kRankPatience);
   std::vector<std::thread> threads;

@@ -75,19 +75,19 @@ TEST(Ranks, NameTheOneThatIsDifferent) {
 }
 
 TEST(Ranks, ThatNeverCameAreNamed) {
-  const int port = free_test_port();
+  const int port = free_port();
   expect_error(ErrorCode::io, "ranks 1, 2 of 3 did not come",
                [&] { Ranks(rank_place(0, 3, port), torch::kCPU, std::chrono::seconds(1)); });
 }
 
 TEST(Ranks, ALeaderThatNeverCameIsNamed) {
-  const int port = free_test_port();
+  const int port = free_port();
   expect_error(ErrorCode::io, "rank 1 has not reached rank 0 at 127.0.0.1",
                [&] { Ranks(rank_place(1, 2, port), torch::kCPU, std::chrono::seconds(1)); });
 }
 
 TEST(Ranks, AnOccupiedMeetingPlaceIsNamed) {
-  const int port = free_test_port();
+  const int port = free_port();
   std::optional<Ranks> first;
   std::thread other([&] { Ranks ranks(rank_place(1, 2, port), torch::kCPU, kRankPatience); });
   first.emplace(rank_place(0, 2, port), torch::kCPU, kRankPatience);

@@ -98,8 +98,8 @@ TEST_F(StagesTest, TwoProcessesDoNotShareAFolder) {
 TEST(TrainingStages, RunInTheOrderOfTheirDependencies) {
   std::vector<std::string> names;
   for (const Stage& stage : training_stages()) names.push_back(stage.name);
-  EXPECT_THAT(names,
-              ElementsAre("vocabulary", "language_model", "statistics", "text_diffusion", "image_encoder", "ladic"));
+  EXPECT_THAT(names, ElementsAre("vocabulary", "language_model", "statistics", "text_diffusion", "image_encoder",
+                                 "ladic", "clip", "word_vocabulary", "prefix_diffusion"));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "capdiff/training/training_captions.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -13,6 +14,7 @@ namespace capdiff::test {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::IsSupersetOf;
 
 Recipe recipe_of(const TemporaryFolder& folder, const std::string& data) {
   return Recipe::load(folder.write("toy.toml", "[data]\nroot = \"" + folder.path().string() + "\"\n" + data));
@@ -44,6 +46,27 @@ TEST(RecipeDataset, MayBeAFolderWithAShareForValidation) {
   EXPECT_GT(train, 5u);
   EXPECT_GT(held_out.images.size(), 5u);
   EXPECT_EQ(recipe_photos(recipe.data(), held_out)[0].file, folder.path() / "photos" / held_out.images[0].path);
+}
+
+TEST(RecipeDataset, MayBeAShareThatIsPartOfALargerOne) {
+  const TemporaryFolder folder;
+  std::filesystem::create_directories(folder.path() / "photos");
+  for (int i = 0; i < 200; ++i) {
+    folder.write(fmt::format("photos/{}.jpg", i), "");
+    folder.write(fmt::format("photos/{}.txt", i), fmt::format("caption {}", i));
+  }
+  const auto captions = [&](const std::string& settings) {
+    return training_captions(recipe_of(folder, "dataset = \"photos\"\n" + settings).data());
+  };
+  EXPECT_EQ(captions("share = 1.0\n").size(), 200u);
+  const std::vector<std::string> tenth = captions("share = 0.1\n"), half = captions("share = 0.5\n");
+  EXPECT_EQ(tenth, captions("share = 0.1\n"));
+  EXPECT_GT(tenth.size(), 8u);
+  EXPECT_LT(tenth.size(), 36u);
+  EXPECT_GT(half.size(), 70u);
+  EXPECT_LT(half.size(), 130u);
+  EXPECT_THAT(half, IsSupersetOf(tenth));
+  expect_error(ErrorCode::usage, "data.share", [&] { captions("share = 0.0\n"); });
 }
 
 TEST(RecipeDataset, OfJsonNeedsTheFolderOfItsImages) {

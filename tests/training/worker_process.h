@@ -50,7 +50,4 @@ class WorkerProcess {
 /// The options that the workers' tests share: eight steps would do, so `steps` is for the test to choose.
 OptimisationOptions worker_options(std::int64_t steps, std::int64_t batch);
 
-/// A TCP port of this machine that was free a moment ago.
-int free_test_port();
-
 }  // namespace capdiff::test

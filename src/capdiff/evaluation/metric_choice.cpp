@@ -17,7 +17,15 @@ struct KnownMetric {
   std::string name;
   std::vector<std::string> columns;  ///< that contracts promise
   Metric (*make)(const MetricOptions&) = nullptr;
+  /// Whether options name what the metric needs, which then has to be there.
+  bool (*given)(const MetricOptions&) = [](const MetricOptions&) { return false; };
 };
+
+/// Whether options have this member.
+template <auto member>
+bool has(const MetricOptions& options) {
+  return (options.*member).has_value();
+}
 
 Metric make_spice(const MetricOptions& options) {
   if (!options.spice)
@@ -40,25 +48,22 @@ Metric make_bert(const MetricOptions& options) {
 const std::vector<KnownMetric>& known_metrics() {
   static const std::vector<KnownMetric> known{
       {"bleu", {"BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"}, [](const MetricOptions&) { return make_bleu_metric(); }},
-      {"meteor", {"METEOR"}, [](const MetricOptions& options) { return make_meteor_metric(options.meteor_data); }},
+      {"meteor",
+       {"METEOR"},
+       [](const MetricOptions& options) { return make_meteor_metric(options.meteor_data); },
+       has<&MetricOptions::meteor_data>},
       {"rouge-l", {"ROUGE-L"}, [](const MetricOptions&) { return make_rouge_l_metric(); }},
       {"cider-d",
        {"CIDEr-D"},
-       [](const MetricOptions& options) { return make_cider_d_metric(options.document_frequencies); }},
-      {"spice", {"SPICE"}, make_spice},
-      {"clipscore", {"CLIPScore"}, make_clip},
-      {"bertscore", {"BERTScore"}, make_bert},
+       [](const MetricOptions& options) { return make_cider_d_metric(options.document_frequencies); },
+       has<&MetricOptions::document_frequencies>},
+      {"spice", {"SPICE"}, make_spice, has<&MetricOptions::spice>},
+      {"clipscore", {"CLIPScore"}, make_clip, has<&MetricOptions::clip>},
+      {"bertscore", {"BERTScore"}, make_bert, has<&MetricOptions::bert>},
       {"dist", {"Dist-1", "Dist-2", "Dist-3"}, [](const MetricOptions& options) {
          return make_diversity_metric(options.diversity);
        }}};
   return known;
-}
-
-/// Whether options name what a metric needs, which then has to be there.
-bool given(const std::string& name, const MetricOptions& options) {
-  return (name == "meteor" && options.meteor_data) || (name == "spice" && options.spice) ||
-         (name == "clipscore" && options.clip) || (name == "bertscore" && options.bert) ||
-         (name == "cider-d" && options.document_frequencies);
 }
 
 void require_known(const std::string& name) {
@@ -87,7 +92,7 @@ MetricChoice choose_metrics(const std::vector<std::string>& names, const MetricO
         continue;
       } catch (const Error& error) {
         const bool lacking = error.code() == ErrorCode::usage || error.code() == ErrorCode::not_found;
-        if (!lacking || given(metric.name, options)) throw;
+        if (!lacking || metric.given(options)) throw;
         reason = error.what();
       }
     }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,9 +13,14 @@ namespace capdiff {
 /// Captions, cleaned and tokenised once: [N, L] in memory.
 class EncodedCaptions {
  public:
-  /// Captions keep their first `max_words` words.
-  EncodedCaptions(const WordPieceTokenizer& tokenizer, std::int64_t length, std::int64_t max_words = 30)
-      : tokenizer_(&tokenizer), length_(length), max_words_(max_words) {}
+  /// The ids of a caption, exactly L of them, or none where no word is left of it.
+  using Encode = std::function<std::vector<std::int64_t>(std::string_view caption)>;
+
+  EncodedCaptions(Encode encode, std::int64_t length, std::int64_t pad)
+      : encode_(std::move(encode)), length_(length), pad_(pad) {}
+  /// Word pieces between [CLS] and [SEP], of the caption's first `max_words` words. The tokeniser must outlive the
+  /// captions.
+  EncodedCaptions(const WordPieceTokenizer& tokenizer, std::int64_t length, std::int64_t max_words = 30);
 
   /// Returns the index of the caption, or −1 where nothing is left of it after cleaning.
   std::int64_t add(std::string_view caption);
@@ -24,12 +30,12 @@ class EncodedCaptions {
   std::span<const std::int32_t> ids(std::int64_t index) const {
     return std::span(ids_).subspan(static_cast<std::size_t>(index * length_), static_cast<std::size_t>(length_));
   }
-  /// The captions at `indices` as ids and mask [B, L].
+  /// The captions at `indices` as ids and mask [B, L], which is 0 on padding.
   TokenBatch batch(std::span<const std::int64_t> indices) const;
 
  private:
-  const WordPieceTokenizer* tokenizer_;
-  std::int64_t length_, max_words_;
+  Encode encode_;
+  std::int64_t length_, pad_;
   std::vector<std::int32_t> ids_;
 };
 

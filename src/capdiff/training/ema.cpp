@@ -4,9 +4,10 @@
 
 namespace capdiff {
 
-MovingAverage::MovingAverage(NamedTensors parameters, double decay)
+MovingAverage::MovingAverage(NamedTensors parameters, double decay, bool warm_up)
     : parameters_(std::move(parameters)),
       decay_(decay),
+      warm_up_(warm_up),
       on_cpu_(all_on_cpu(parameters_)),
       pieces_(cut_into_pieces(parameters_)) {
   for (const auto& [name, parameter] : parameters_) averages_.push_back(parameter.detach().clone());
@@ -15,7 +16,7 @@ MovingAverage::MovingAverage(NamedTensors parameters, double decay)
 void MovingAverage::update(std::int64_t step) {
   torch::NoGradGuard no_grad;
   const double k = static_cast<double>(step);
-  const double rate = 1.0 - std::min(decay_, (1.0 + k) / (10.0 + k));
+  const double rate = 1.0 - (warm_up_ ? std::min(decay_, (1.0 + k) / (10.0 + k)) : decay_);
   if (!on_cpu_) {
     for (std::size_t i = 0; i < averages_.size(); ++i) averages_[i].lerp_(parameters_[i].second, rate);
     return;

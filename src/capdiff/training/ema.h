@@ -13,11 +13,11 @@ namespace capdiff {
 ///
 ///     average ← d · average + (1 − d) · weight,   d = min(decay, (1 + k) / (10 + k)) at step k,
 ///
-/// so that the random first weights are forgotten early on.
+/// so that the random first weights are forgotten early on; or d = decay at every step.
 class MovingAverage {
  public:
-  /// Starts at the present weights, which must be contiguous f32.
-  MovingAverage(NamedTensors parameters, double decay);
+  /// Starts at the present weights, which must be contiguous f32. Without `warm_up`, d is the same at every step.
+  MovingAverage(NamedTensors parameters, double decay, bool warm_up = true);
 
   /// Takes the weights after step `step`, counted from 0, into the average.
   void update(std::int64_t step);
@@ -33,6 +33,7 @@ class MovingAverage {
  private:
   NamedTensors parameters_;
   double decay_;
+  bool warm_up_;
   bool on_cpu_;
   std::vector<Piece> pieces_;
   std::vector<torch::Tensor> averages_;

@@ -132,6 +132,7 @@ LadicObjective::LadicObjective(TorchBackend& backend, const LadicModel& model, c
 }
 
 void LadicObjective::write_photo(LadicBatch& batch, std::size_t i, const Sample& sample) const {
+  if (!features_ && !photos_) return;
   const bool dropped =
       random_stream(options_.seed, RandomPurpose::image_drop, sample.draw).uniform() < options_.image_drop;
   const std::int64_t photo = items_[static_cast<std::size_t>(sample.item)].photo;
@@ -139,7 +140,7 @@ void LadicObjective::write_photo(LadicBatch& batch, std::size_t i, const Sample&
     const std::int64_t row = dropped ? features_->nothing() : photo;
     copy_row(features_->patches, row, batch.patches, static_cast<std::int64_t>(i));
     copy_row(features_->pooled, row, batch.pooled, static_cast<std::int64_t>(i));
-  } else if (photos_ && !dropped) {
+  } else if (!dropped) {
     const std::int64_t side = preprocessor_.size;
     const auto size = static_cast<std::size_t>(3 * side * side);
     const std::span<float> pixels = batch.pixels.mutable_values<float>().subspan(i * size, size);

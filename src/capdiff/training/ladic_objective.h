@@ -8,16 +8,11 @@
 #include "capdiff/image/augment.h"
 #include "capdiff/image/preprocess.h"
 #include "capdiff/training/caption_tokens.h"
+#include "capdiff/training/captioned_photos.h"
 #include "capdiff/training/objective.h"
 #include "capdiff/training/photo_features.h"
 
 namespace capdiff {
-
-/// A photo of the training set and its captions, by their places in a PhotoStore and in EncodedCaptions.
-struct CaptionedPhoto {
-  std::int64_t photo = 0;
-  std::vector<std::int64_t> captions;
-};
 
 struct LadicTrainingOptions {
   std::int64_t captions_per_photo = 5;  ///< captions of each photo in a batch; the photo is encoded once for all

@@ -2,71 +2,18 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
-#include <span>
-#include <string>
-
-#include "capdiff/captioners/ladic_config.h"
-#include "capdiff/image/preprocess.h"
-#include "capdiff/text/vocabulary.h"
-#include "capdiff/training/stages.h"
 
 namespace capdiff {
-
-/// The captioner that the recipe's [model] and [scheduler] describe, or the one in the model folder it starts from.
-LadicConfig recipe_model(const Recipe& recipe);
-inline LadicConfig recipe_model(const RunContext& run) {
-  return recipe_model(run.recipe());
-}
-
-/// A file of weights in the run folder and the stage that makes it.
-struct StageOutput {
-  const char* stage;
-  const char* file;
-};
-inline constexpr StageOutput kTextOutput{"language_model", "text.safetensors"};
-inline constexpr StageOutput kImageEncoderOutput{"image_encoder", "image_encoder.safetensors"};
-inline constexpr StageOutput kDiffuserOutput{"text_diffusion", "diffuser.safetensors"};
-
-/// The weights to start from: those of [from], over them what earlier stages have made, and the seed for all others.
-ParameterStore starting_parameters(const RunContext& run, const LadicConfig& config, std::span<const StageOutput> made);
-
-/// The statistics of the latent space that the run has computed, or those of a folder it starts from.
-SafetensorsFile recipe_statistics(const RunContext& run);
-
-/// The run's vocab.txt, or that of a folder it starts from, whose size must be the model's.
-Vocabulary recipe_vocabulary(const RunContext& run, const LadicConfig& config);
-
-/// Pictures of the side that the model's image encoder takes.
-Preprocessor recipe_preprocessor(const LadicConfig& config);
-
-SpecialIds special_ids(const Vocabulary& vocabulary);
-
-/// f32 [size], all `value`.
-HostTensor constant(std::int64_t size, float value);
-
-/// What a model folder is made of.
-struct ModelParts {
-  const Recipe& recipe;
-  const std::filesystem::path& run;  ///< the run folder, with vocabulary and statistics
-  const LadicConfig& config;
-  std::map<std::string, HostTensor> weights;
-};
-
-/// Writes a model folder that `capdiff -m` loads: configurations, vocabulary, statistics, and the weights in bf16. It
-/// appears whole. `scores`, if not null, is left in it as `validation.json`.
-void export_model(const std::filesystem::path& folder, const ModelParts& parts, const nlohmann::json& scores = nullptr);
 
 struct ExportOptions {
   std::optional<std::int64_t> step;  ///< none: the newest
   bool averaged = true;              ///< the moving average of the weights, where one was kept
 };
 
-/// Makes a model folder of a checkpoint of the stage [ladic]. `run` is a run folder, or a folder step-N of its
-/// checkpoints; the run may go on meanwhile. Throws `Error(not_found)` where there is no such checkpoint, and what
-/// reading recipe and checkpoint throws.
+/// Makes a model folder of a checkpoint of the stage that makes the captioner: [ladic] or [prefix_diffusion]. `run` is
+/// a run folder, or a folder step-N of its checkpoints; the run may go on meanwhile. Throws `Error(not_found)` where
+/// there is no such checkpoint, and what reading recipe and checkpoint throws.
 void export_checkpoint(const std::filesystem::path& run, const std::filesystem::path& model,
                        const ExportOptions& options);
 

@@ -38,6 +38,7 @@ OptimisationOptions read_optimisation(const JsonReader& table) {
   options.beta2 = table.get_number("beta2", 0, 0.999999, options.beta2);
   options.gradient_clip = table.get_number("gradient_clip", 0, 1e6, options.gradient_clip);
   options.ema = table.get_number("ema", 0, 0.999999, options.ema);
+  options.ema_warmup = table.get_bool("ema_warmup", options.ema_warmup);
   options.checkpoint_every = table.get_int("checkpoint_every", 1, kMaxSteps, options.checkpoint_every);
   options.log_every = table.get_int("log_every", 1, kMaxSteps, options.log_every);
   options.workers = static_cast<int>(table.get_int("workers", 1, 256, options.workers));

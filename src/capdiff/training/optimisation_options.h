@@ -21,6 +21,7 @@ struct OptimisationOptions {
   double beta2 = 0.999;                  ///< and of their squares; short runs want less
   double gradient_clip = 0;              ///< largest Euclidean norm of all gradients together; 0: not clipped
   double ema = 0;                        ///< decay of the moving average of the weights; 0: none is kept
+  bool ema_warmup = true;                ///< whether the average begins with a smaller decay (`MovingAverage`)
   std::int64_t checkpoint_every = 1000;  ///< steps
   std::int64_t log_every = 50;           ///< steps
   int workers = 1;                       ///< threads that prepare batches; batches do not depend on it

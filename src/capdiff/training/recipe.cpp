@@ -10,6 +10,8 @@
 
 #include "capdiff/base/error.h"
 #include "capdiff/base/files.h"
+#include "capdiff/base/philox.h"
+#include "capdiff/training/random_streams.h"
 
 namespace capdiff {
 namespace {
@@ -19,9 +21,9 @@ constexpr std::size_t kMaxSplits = 16;
 constexpr int kMaxDepth = 32;
 constexpr std::array kDataPaths{"dataset", "images", "unlabelled", "captions", "teacher"};
 constexpr int kMaxBases = 8;
-constexpr std::array kTables{"data",           "from",          "model",          "scheduler",
-                             "generation",     "vocabulary",    "language_model", "statistics",
-                             "text_diffusion", "image_encoder", "ladic",          "validation"};
+constexpr std::array kTables{"data",       "from",           "model",           "scheduler",        "generation",
+                             "vocabulary", "language_model", "statistics",      "text_diffusion",   "image_encoder",
+                             "ladic",      "clip",           "word_vocabulary", "prefix_diffusion", "validation"};
 
 toml::table parse_toml(std::string_view text, const std::string& source) {
   try {
@@ -128,13 +130,20 @@ void add_defaults(toml::table& document, const std::filesystem::path& path) {
 
 }  // namespace
 
-DataOptions::DataOptions(const JsonReader& table) : source_(table.source()), root_(table.get_string("root", "")) {
+DataOptions::DataOptions(const JsonReader& table, std::uint64_t seed)
+    : source_(table.source()), root_(table.get_string("root", "")), seed_(seed) {
   for (const char* key : kDataPaths) {
     if (table.has(key)) paths_[key] = table.get_string(key);
   }
   if (table.has("splits")) splits_ = table.get_strings("splits", kMaxSplits);
   validation_share_ = table.get_number("validation_share", 0.0, 1.0, 0.0);
+  share_ = table.get_number("share", 0.0, 1.0, share_);
   table.reject_unknown_keys();
+}
+
+bool DataOptions::trains_on(std::int64_t index) const {
+  return RandomStream(seed_, static_cast<std::uint32_t>(RandomPurpose::data_share), static_cast<std::uint64_t>(index))
+             .uniform() < share_;
 }
 
 std::filesystem::path DataOptions::path(std::string_view key) const {
@@ -174,7 +183,7 @@ Recipe::Recipe(const nlohmann::json& document, const std::filesystem::path& path
   for (const char* table : kTables) {
     if (reader.has(table)) reader.get_object(table);
   }
-  if (reader.has("data")) data_ = DataOptions(reader.get_object("data"));
+  if (reader.has("data")) data_ = DataOptions(reader.get_object("data"), seed_);
   reader.reject_unknown_keys();
 }
 

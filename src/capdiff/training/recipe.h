@@ -21,7 +21,8 @@ namespace capdiff {
 class DataOptions {
  public:
   DataOptions() = default;
-  explicit DataOptions(const JsonReader& table);
+  /// `seed` is that of the run.
+  DataOptions(const JsonReader& table, std::uint64_t seed);
 
   /// dataset (whatever `read_dataset` reads), images (its folder, where it does not say itself), unlabelled (a folder
   /// of more pictures), captions (gzipped captions), teacher (a folder with a graph and its weights). Throws
@@ -32,6 +33,9 @@ class DataOptions {
   const std::vector<std::string>& splits() const { return splits_; }
   /// The share of the pictures that is split "val", where the dataset has no splits of its own.
   double validation_share() const { return validation_share_; }
+  /// Whether picture number `index` of the training splits is among the share of them that is trained on. Pictures of a
+  /// smaller share are among those of a larger one.
+  bool trains_on(std::int64_t index) const;
 
  private:
   std::string source_;
@@ -39,6 +43,8 @@ class DataOptions {
   std::map<std::string, std::filesystem::path, std::less<>> paths_;
   std::vector<std::string> splits_;
   double validation_share_ = 0;
+  double share_ = 1;
+  std::uint64_t seed_ = 0;
 };
 
 /// A training experiment, as one TOML file. Settings of the whole run stand at the top; [data] says what to train on,

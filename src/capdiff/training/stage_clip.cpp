@@ -7,6 +7,7 @@
 #include "capdiff/metrics/retrieval.h"
 #include "capdiff/training/augment_options.h"
 #include "capdiff/training/clip_objective.h"
+#include "capdiff/training/model_files.h"
 #include "capdiff/training/stages.h"
 #include "capdiff/training/training_captions.h"
 
@@ -88,16 +89,10 @@ Vocabulary clip_vocabulary(const RunContext& run, const ClipConfig& config) {
 ParameterStore clip_parameters(const RunContext& run) {
   constexpr std::string_view kPrefix = "visual_encoder.";
   ParameterStore parameters;
-  if (const auto folder = run.from().part("image_encoder")) {
-    const fs::path own = *folder / "image_encoder.safetensors";
-    const SafetensorsFile file = SafetensorsFile::open(fs::exists(own) ? own : *folder / "model.safetensors");
-    for (const std::string& name : file.names()) {
-      if (!name.starts_with(kPrefix)) continue;
-      HostTensor tensor = file.tensor(name);
-      require_finite(tensor, name, file.name());
-      parameters.add(std::string(kClipEncoder) + name.substr(kPrefix.size()), std::move(tensor));
-    }
-  }
+  if (const auto file = run.from().weights("image_encoder"))
+    add_tensors(parameters, *file, [&](const std::string& name) {
+      return name.starts_with(kPrefix) ? std::string(kClipEncoder) + name.substr(kPrefix.size()) : "";
+    });
   parameters.initialise_missing(run.seed());
   return parameters;
 }
@@ -110,17 +105,11 @@ Preprocessor clip_preprocessor(const ClipConfig& config) {
 
 /// Photos with captions, in memory.
 struct ClipPhotos {
-  ClipPhotos(const DataOptions& data, CaptionDataset dataset, int max_side, EncodedCaptions& captions)
-      : photos(recipe_photos(data, dataset), max_side, at::get_num_threads()) {
-    for (std::size_t i = 0; i < dataset.images.size(); ++i) {
-      CaptionedPhoto item{static_cast<std::int64_t>(i), {}};
-      if (!photos.readable(item.photo)) continue;
-      for (const std::string& caption : dataset.images[i].captions)
-        if (const std::int64_t index = captions.add(caption); index >= 0) item.captions.push_back(index);
-      if (!item.captions.empty()) items.push_back(std::move(item));
-    }
-    if (items.empty()) fail(ErrorCode::invalid_input, "there is no photo with a caption");
-  }
+  /// `what` is what errors call them.
+  ClipPhotos(const DataOptions& data, const CaptionDataset& dataset, int max_side, EncodedCaptions& captions,
+             const std::string& what)
+      : photos(recipe_photos(data, dataset), max_side, at::get_num_threads()),
+        items(encoded_photos(dataset, photos, captions, what)) {}
 
   PhotoStore photos;
   std::vector<CaptionedPhoto> items;
@@ -135,7 +124,8 @@ class ClipRetrieval {
         model_(model),
         preprocessor_(clip_preprocessor(config)),
         captions_(tokenizer, config.text.length),
-        photos_(run.data(), first_of(run, options), preprocessor_.size, captions_) {
+        photos_(run.data(), first_captioned(recipe_dataset(run.data(), {options.split}), options.images),
+                preprocessor_.size, captions_, "split \"" + options.split + '"') {
     spdlog::info("validation: {} photos of split {}", photos_.items.size(), options.split);
   }
 
@@ -170,13 +160,6 @@ class ClipRetrieval {
   }
 
  private:
-  static CaptionDataset first_of(const RunContext& run, const RetrievalOptions& options) {
-    CaptionDataset dataset = recipe_dataset(run.data(), {options.split});
-    std::erase_if(dataset.images, [](const CaptionedImage& image) { return image.captions.empty(); });
-    dataset.images.resize(std::min(dataset.images.size(), static_cast<std::size_t>(options.images)));
-    return dataset;
-  }
-
   TorchBackend& backend_;
   const ClipModel& model_;
   Preprocessor preprocessor_;
@@ -220,15 +203,12 @@ class ClipKeeper {
 
  private:
   void write(const nlohmann::json& scores) const {
-    std::map<std::string, HostTensor> rounded;
-    for (const auto& [name, value] : backend_.state()) rounded.emplace(name, value.to(DType::bf16));
     AtomicFolder out(folder_);
-    write_safetensors(out.file("model.safetensors"), rounded,
-                      {{"format", "pt"}, {"producer", "capdiff " CAPDIFF_VERSION}});
+    write_weights(out, backend_.state());
     vocabulary_.save(out.file("vocab.txt"));
-    write_file_atomically(out.file("config.json"), config_.to_json().dump(2) + "\n");
-    write_file_atomically(out.file("preprocessor_config.json"), to_json(clip_preprocessor(config_)).dump(2) + "\n");
-    if (!scores.is_null()) write_file_atomically(out.file("validation.json"), scores.dump(2) + "\n");
+    write_json(out.file("config.json"), config_.to_json());
+    write_json(out.file("preprocessor_config.json"), to_json(clip_preprocessor(config_)));
+    if (!scores.is_null()) write_json(out.file("validation.json"), scores);
     out.commit();
     if (scores.is_null()) fs::remove(folder_ / "validation.json");  // of a model that was there before
   }
@@ -246,7 +226,7 @@ void run_clip(RunContext& run, const ClipStage& stage) {
   const WordPieceTokenizer tokenizer(clip_vocabulary(run, config));
   const Preprocessor preprocessor = clip_preprocessor(config);
   EncodedCaptions captions(tokenizer, config.text.length);
-  ClipPhotos data(run.data(), recipe_dataset(run.data(), run.data().splits()), 2 * preprocessor.size, captions);
+  ClipPhotos data(run.data(), training_dataset(run.data()), 2 * preprocessor.size, captions, "the training set");
   spdlog::info("clip: {} photos, {} captions", data.items.size(), captions.size());
 
   const ParameterStore parameters = clip_parameters(run);

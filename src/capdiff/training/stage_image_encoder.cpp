@@ -6,7 +6,7 @@
 #include "capdiff/data/photo_store.h"
 #include "capdiff/training/augment_options.h"
 #include "capdiff/training/distillation.h"
-#include "capdiff/training/model_export.h"
+#include "capdiff/training/ladic_recipe.h"
 #include "capdiff/training/stages.h"
 #include "capdiff/training/training_captions.h"
 
@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 /// Photos of the training splits, then those without captions, by name.
 std::vector<PhotoSource> training_photos(const DataOptions& data) {
-  std::vector<PhotoSource> photos = recipe_photos(data, recipe_dataset(data, data.splits()));
+  std::vector<PhotoSource> photos = recipe_photos(data, training_dataset(data));
   if (!data.has("unlabelled")) return photos;
   std::vector<fs::path> unlabelled;
   for (const fs::directory_entry& entry : fs::directory_iterator(data.path("unlabelled")))

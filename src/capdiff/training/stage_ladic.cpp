@@ -2,36 +2,19 @@
 
 #include <array>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "capdiff/base/error.h"
 #include "capdiff/data/photo_store.h"
 #include "capdiff/training/augment_options.h"
 #include "capdiff/training/ladic_objective.h"
-#include "capdiff/training/ladic_validation.h"
-#include "capdiff/training/model_export.h"
+#include "capdiff/training/ladic_recipe.h"
+#include "capdiff/training/model_keeper.h"
 #include "capdiff/training/stages.h"
 #include "capdiff/training/training_captions.h"
 
 namespace capdiff {
 namespace {
-
-/// Photos of the training splits with their encoded captions; those that cannot be read or have no caption are left
-/// out.
-std::vector<CaptionedPhoto> captioned_photos(const CaptionDataset& dataset, const PhotoStore& photos,
-                                             EncodedCaptions& captions) {
-  std::vector<CaptionedPhoto> items;
-  for (std::size_t i = 0; i < dataset.images.size(); ++i) {
-    CaptionedPhoto item{static_cast<std::int64_t>(i), {}};
-    if (!photos.readable(item.photo)) continue;
-    for (const std::string& caption : dataset.images[i].captions)
-      if (const std::int64_t index = captions.add(caption); index >= 0) item.captions.push_back(index);
-    if (!item.captions.empty()) items.push_back(std::move(item));
-  }
-  if (items.empty()) fail(ErrorCode::invalid_input, "no photo of the training set has a caption");
-  return items;
-}
 
 /// Whether a parameter makes the latents of words. Their scale stays, so that the noise schedule keeps its meaning.
 bool spans_latent_space(std::string_view name) {
@@ -45,46 +28,25 @@ ParameterStore trained_parameters(const RunContext& run, const LadicConfig& conf
   return parameters;
 }
 
-/// Exports the models of a run. Without validation model/ is the newest. With it, model/ is the one with the best
-/// CIDEr-D so far, and model-last/ the newest.
-class ModelKeeper {
- public:
-  ModelKeeper(RunContext& run, const LadicConfig& config, const TorchBackend& backend)
-      : run_(run), config_(config), backend_(backend), best_(run.output("model")), last_(run.file("model-last")) {
-    // What a run that began anew finds there is another run's.
-    if (run.leads() && !std::filesystem::exists(run.trainer().checkpoints)) {
-      std::filesystem::remove(best_ / "validation.json");
-      std::filesystem::remove(last_ / "validation.json");
-    }
-  }
+/// What the leader watches the captioner with.
+struct LadicValidation {
+  LadicValidation(const RunContext& run, const ValidationOptions& options, const WordPieceTokenizer& tokenizer,
+                  TorchBackend& backend, const LadicModel& model)
+      : photos(run, options),
+        captions(tokenizer, model.config().length, model.config().max_words),
+        objective(backend, model, recipe_preprocessor(model.config()), &photos.photos,
+                  encoded_photos(photos.dataset, photos.photos, captions, "split \"" + options.split + '"'), captions,
+                  {.captions_per_photo = 1,
+                   .image_drop = 0,
+                   .self_condition = 0,
+                   .augment = std::nullopt,
+                   .seed = run.seed()}),
+        validation(run, options, photos, objective) {}
 
-  /// Exports the present weights, and returns their scores.
-  std::map<std::string, double> keep(std::int64_t step, LadicValidation* validation) {
-    const ModelParts parts{run_.recipe(), run_.folder(), config_, backend_.state()};
-    last_step_ = step;
-    if (!validation) {
-      export_model(best_, parts);
-      return {};
-    }
-    export_model(last_, parts);
-    const std::map<std::string, double> scores = validation->score(step, last_);
-    nlohmann::json record(scores);
-    record["step"] = step;
-    export_model(last_, parts, record);
-    const nlohmann::json best = validation_of(best_);
-    if (best.is_null() || scores.at("CIDEr-D") > best.value("CIDEr-D", 0.0)) export_model(best_, parts, record);
-    return scores;
-  }
-
-  /// The step of the last model that this process exported, or −1.
-  std::int64_t last_step() const { return last_step_; }
-
- private:
-  RunContext& run_;
-  const LadicConfig& config_;
-  const TorchBackend& backend_;
-  std::filesystem::path best_, last_;
-  std::int64_t last_step_ = -1;
+  ValidationPhotos photos;
+  EncodedCaptions captions;
+  LadicObjective objective;
+  CaptionValidation validation;
 };
 
 struct TextDiffusionStage {
@@ -157,11 +119,11 @@ LadicStage read_ladic(const Recipe& recipe, const JsonReader& table) {
 void run_ladic(RunContext& run, const LadicStage& stage) {
   const LadicConfig config = recipe_model(run);
   const WordPieceTokenizer tokenizer(recipe_vocabulary(run, config));
-  const CaptionDataset dataset = recipe_dataset(run.data(), run.data().splits());
+  const CaptionDataset dataset = training_dataset(run.data());
   const Preprocessor preprocessor = recipe_preprocessor(config);
   const PhotoStore photos(recipe_photos(run.data(), dataset), 2 * preprocessor.size, at::get_num_threads());
   EncodedCaptions captions(tokenizer, config.length, config.max_words);
-  std::vector<CaptionedPhoto> items = captioned_photos(dataset, photos, captions);
+  std::vector<CaptionedPhoto> items = encoded_photos(dataset, photos, captions, "the training set");
   spdlog::info("ladic: {} photos, {} captions", items.size(), captions.size());
 
   const ParameterStore parameters =
@@ -180,17 +142,13 @@ void run_ladic(RunContext& run, const LadicStage& stage) {
   context.rate = [&stage](const std::string& name) {
     return name.starts_with("visual_encoder.") ? stage.encoder_rate : 1.0;
   };
-  ModelKeeper keeper(run, config, *backend);
-  std::optional<LadicValidation> validation;
-  context.validate_every = stage.optimisation.checkpoint_every;
-  if (stage.validation) {
-    if (run.leads()) validation.emplace(run, *stage.validation, tokenizer, *backend, model);
-    if (stage.validation->every > 0) context.validate_every = stage.validation->every;
-  }
-  context.validate = [&](std::int64_t step) { return keeper.keep(step, validation ? &*validation : nullptr); };
-  const TrainingResult result = train(objective, *backend, stage.optimisation, context);
-  if (!run.leads()) return;
-  if (keeper.last_step() != result.steps) keeper.keep(result.steps, validation ? &*validation : nullptr);
+  std::optional<LadicValidation> watch;
+  if (stage.validation && run.leads()) watch.emplace(run, *stage.validation, tokenizer, *backend, model);
+  const auto export_model = [&](const std::filesystem::path& folder) {
+    export_ladic(folder, run.recipe(), run.folder(), backend->state());
+  };
+  train_captioner(run, objective, *backend, stage.optimisation, std::move(context), export_model, stage.validation,
+                  watch ? &watch->validation : nullptr);
 }
 
 }  // namespace

@@ -5,9 +5,9 @@
 #include "capdiff/captioners/ladic_config.h"
 #include "capdiff/text/clean_caption.h"
 #include "capdiff/text/vocabulary_trainer.h"
+#include "capdiff/training/ladic_recipe.h"
 #include "capdiff/training/language_model.h"
 #include "capdiff/training/latent_statistics.h"
-#include "capdiff/training/model_export.h"
 #include "capdiff/training/stages.h"
 #include "capdiff/training/training_captions.h"
 

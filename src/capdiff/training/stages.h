@@ -91,6 +91,11 @@ Stage ladic_stage();
 /// A small CLIP on captioned photos → clip/.
 Stage clip_stage();
 
+/// The words of the captions → words.txt.
+Stage word_vocabulary_stage();
+/// Prefix-diffusion, down to a model folder.
+Stage prefix_stage();
+
 /// All stages, in the order in which they run.
 const std::vector<Stage>& training_stages();
 

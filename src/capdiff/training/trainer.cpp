@@ -77,7 +77,7 @@ class Run {
     state_.seed = context.seed;
     total_steps_ = options.total_steps(state_.items);
     schedule_ = options.schedule(total_steps_);
-    if (options.ema > 0) average_.emplace(trainable(), options.ema);
+    if (options.ema > 0) average_.emplace(trainable(), options.ema, options.ema_warmup);
     matrix_rate_ = matrix_rate(backend);
     operations_before_ = backend.product_operations();
     if (context.resume) resume();

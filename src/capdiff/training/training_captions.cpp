@@ -1,5 +1,7 @@
 #include "capdiff/training/training_captions.h"
 
+#include <algorithm>
+
 #include "capdiff/base/error.h"
 #include "capdiff/formats/captions_tsv.h"
 #include "capdiff/formats/dataset.h"
@@ -10,6 +12,20 @@ CaptionDataset recipe_dataset(const DataOptions& data, const std::vector<std::st
   return read_dataset(data.path("dataset"), splits, data.validation_share());
 }
 
+CaptionDataset training_dataset(const DataOptions& data) {
+  CaptionDataset dataset = recipe_dataset(data, data.splits());
+  std::int64_t index = 0;
+  std::erase_if(dataset.images, [&](const CaptionedImage&) { return !data.trains_on(index++); });
+  if (dataset.images.empty()) fail(ErrorCode::usage, "data.share leaves none of {} pictures to learn from", index);
+  return dataset;
+}
+
+CaptionDataset first_captioned(CaptionDataset dataset, std::int64_t count) {
+  std::erase_if(dataset.images, [](const CaptionedImage& image) { return image.captions.empty(); });
+  dataset.images.resize(std::min(dataset.images.size(), static_cast<std::size_t>(count)));
+  return dataset;
+}
+
 std::vector<PhotoSource> recipe_photos(const DataOptions& data, const CaptionDataset& dataset) {
   const bool knows = !dataset.folder.empty() && !data.has("images");
   return photo_sources(dataset, knows ? dataset.folder : data.path("images"));
@@ -17,7 +33,7 @@ std::vector<PhotoSource> recipe_photos(const DataOptions& data, const CaptionDat
 
 std::vector<std::string> training_captions(const DataOptions& data) {
   std::vector<std::string> captions;
-  for (const CaptionedImage& image : recipe_dataset(data, data.splits()).images)
+  for (const CaptionedImage& image : training_dataset(data).images)
     captions.insert(captions.end(), image.captions.begin(), image.captions.end());
   if (data.has("captions"))
     for (SourcedCaption& sourced : read_captions_tsv(data.path("captions")))

@@ -13,7 +13,13 @@ namespace capdiff {
 /// The pictures of some splits of the recipe's dataset; no splits means all.
 CaptionDataset recipe_dataset(const DataOptions& data, const std::vector<std::string>& splits);
 
-/// Where the pictures of that dataset are: in data.images, unless the dataset says it itself.
+/// The pictures that are trained on: the recipe's share of the training splits. Throws `Error(usage)` where none is.
+CaptionDataset training_dataset(const DataOptions& data);
+
+/// A dataset's first `count` pictures that have captions.
+CaptionDataset first_captioned(CaptionDataset dataset, std::int64_t count);
+
+/// Where the pictures of a dataset are: in data.images, unless the dataset says it itself.
 std::vector<PhotoSource> recipe_photos(const DataOptions& data, const CaptionDataset& dataset);
 
 /// Every caption that may be learnt from: those of the training splits, and text without photos where there is some.

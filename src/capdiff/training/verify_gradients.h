@@ -8,6 +8,7 @@ namespace capdiff {
 class TorchGradientCheck final : public GradientCheck {
  public:
   void check_ladic(const LadicGolden& golden, GoldenTensors& tensors) override;
+  void check_prefix(const PrefixGolden& golden, GoldenTensors& tensors) override;
 };
 
 }  // namespace capdiff

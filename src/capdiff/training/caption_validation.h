@@ -2,12 +2,13 @@
 
 #include <filesystem>
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "capdiff/captioners/captioner.h"
-#include "capdiff/training/ladic_objective.h"
+#include "capdiff/data/photo_store.h"
+#include "capdiff/formats/dataset.h"
+#include "capdiff/training/objective.h"
 #include "capdiff/training/stages.h"
 
 namespace capdiff {
@@ -23,35 +24,38 @@ struct ValidationOptions {
 
 ValidationOptions read_validation(const JsonReader& table);
 
+/// The photos that a captioner in training is watched on, whole and in memory, with their captions.
+struct ValidationPhotos {
+  ValidationPhotos(const RunContext& run, const ValidationOptions& options);
+
+  CaptionDataset dataset;  ///< pictures that have captions
+  PhotoStore photos;       ///< in the same order
+};
+
 /// Watches how well a captioner in training captions photos that it does not learn from.
-class LadicValidation {
+class CaptionValidation {
  public:
-  /// Reads the photos. `model` is the one that learns, `backend` its backend; both must outlive the validation, as must
-  /// the run and the tokeniser.
-  LadicValidation(const RunContext& run, const ValidationOptions& options, const WordPieceTokenizer& tokenizer,
-                  TorchBackend& backend, const LadicModel& model);
+  /// `objective` has the loss of the photos as they are: without dropped photos and whatever else makes training
+  /// harder. Everything must outlive the validation.
+  CaptionValidation(const RunContext& run, const ValidationOptions& options, const ValidationPhotos& photos,
+                    Objective& objective);
 
   /// CIDEr-D and BLEU-4 (raw, the captions cut by the PTB tokeniser) of the model folder that was exported from the
-  /// present weights, and "loss", the training loss of the photos as they are, without dropped photos and
-  /// self-conditioning, under the same noise every time. Some captions go to samples/step-N.txt of the run folder.
+  /// present weights, and "loss", that of the objective under the same noise every time. Some captions go to
+  /// samples/step-N.txt of the run folder.
   std::map<std::string, double> score(std::int64_t step, const std::filesystem::path& folder);
 
  private:
   std::vector<Caption> captions_of(const std::filesystem::path& folder) const;
   double loss() const;
   void write_samples(std::int64_t step, std::span<const Caption> captions) const;
+  const CaptionedImage& image(std::size_t i) const { return photos_->dataset.images[places_[i]]; }
 
   const RunContext* run_;
   ValidationOptions options_;
-  TorchBackend* backend_;
-  std::vector<CaptionedImage> images_;  // those that can be read
-  std::unique_ptr<PhotoStore> photos_;
-  std::vector<std::int64_t> places_;  // of `images_` in `photos_`
-  EncodedCaptions captions_;
-  std::unique_ptr<LadicObjective> objective_;
+  const ValidationPhotos* photos_;
+  std::vector<std::size_t> places_;  // of the photos that can be read
+  Objective* objective_;
 };
-
-/// What `export_model` left in a model folder: the step and the scores, or null.
-nlohmann::json validation_of(const std::filesystem::path& folder);
 
 }  // namespace capdiff
