@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "capdiff/base/files.h"
 #include "capdiff/text/unicode.h"

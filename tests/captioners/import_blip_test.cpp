@@ -124,7 +124,7 @@ TEST_F(ImportBlip, TiedWeightsMayBeStoredOnce) {
     hub_.erase(name);
   import_hub(hub_);
   expect_ours();
-  hub_.extract("text_decoder.cls.predictions.bias");
+  hub_.erase("text_decoder.cls.predictions.bias");
   hub_.emplace("text_decoder.cls.predictions.decoder.bias", ours_.at("text_decoder.cls.predictions.bias"));
   import_hub(hub_);
   expect_ours();
