@@ -80,7 +80,8 @@ TEST_F(WritingLeftToRight, CandidatesDependOnSeedAndPicture) {
   EXPECT_EQ(texts(drawn[0]), texts(drawn[1]));
   EXPECT_NE(texts(drawn[0]), texts(drawn[2]));
   EXPECT_NE(texts(drawn[0]), texts(reseeded[0]));
-  EXPECT_GT(std::set<std::string>(texts(drawn[0]).begin(), texts(drawn[0]).end()).size(), 2u);
+  const std::vector<std::string> first = texts(drawn[0]);
+  EXPECT_GT(std::set<std::string>(first.begin(), first.end()).size(), 2u);
 }
 
 TEST_F(WritingLeftToRight, MoreBeamsScoreNoWorse) {
