@@ -245,13 +245,17 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
 
 LoadedModel load_model(const ModelOptions& options) {
   LoadedModel loaded;
-  loaded.path = find_folder(kModelFolder, options.model);
+  loaded.path = find_model(options.model);
   const ModelFolder folder = ModelFolder::open(loaded.path);
   loaded.backend = make_onednn_backend(
       {.compute = compute_type(options.dtype), .threads = options.threads, .deterministic = options.deterministic});
   loaded.captioner = load_captioner(folder, *loaded.backend);
   loaded.generation = generation(options, loaded.captioner->defaults());
   return loaded;
+}
+
+fs::path find_model(const std::string& given) {
+  return find_folder(kModelFolder, given);
 }
 
 fs::path load_clip(const ModelOptions& options, LoadedModel& model, bool if_there) {

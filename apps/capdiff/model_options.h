@@ -56,6 +56,10 @@ struct LoadedModel {
 
 LoadedModel load_model(const ModelOptions& options);
 
+/// The folder that `-m` names; without it $CAPDIFF_MODEL, models/default beside the program's installation or build
+/// tree, then the user's data folder. Throws `Error(not_found)` that lists the places.
+std::filesystem::path find_model(const std::string& given);
+
 /// Gives the captioner a CLIP to choose with where `model.generation` says so: that of `--clip DIR`, found as models
 /// are, with $CAPDIFF_CLIP and models/clip. Throws `Error(usage)` that lists the places where there is none. With
 /// `if_there` also one that nothing asks for is loaded, if there is one. Returns its folder, or an empty path.

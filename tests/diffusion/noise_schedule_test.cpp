@@ -62,7 +62,7 @@ TEST(NoiseSchedule, RebuildingATruncatedLinearTableChangesItsLevels) {
   };
   EXPECT_GT(ratio_at_half(ScheduleKind::truncated_linear), 30.0);
   for (const ScheduleKind kind : {ScheduleKind::linear, ScheduleKind::cosine, ScheduleKind::sqrt})
-    EXPECT_NEAR(ratio_at_half(kind), 1.0, 0.05) << name_of(kind);
+    EXPECT_NEAR(ratio_at_half(kind), 1.0, 0.1) << name_of(kind);
 }
 
 TEST(NoiseSchedule, SaysWhichTablesCannotBe) {

@@ -2,8 +2,10 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <span>
 #include <string>
 
+#include "capdiff/base/hash.h"
 #include "capdiff/captioners/captioner.h"
 #include "capdiff/image/decode.h"
 #include "tests/support/command.h"
@@ -14,6 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 const fs::path kModel = fs::path(CAPDIFF_SOURCE_DIR) / "models" / "default";
+const fs::path kClip = fs::path(CAPDIFF_SOURCE_DIR) / "models" / "clip";
 
 TEST(ShippedModel, IsSmall) {
   EXPECT_LE(fs::file_size(kModel / "model.safetensors"), 24'000'000u);
@@ -25,6 +28,23 @@ TEST(ShippedModel, IsFoundFromAnyFolder) {
   fs::current_path("/");
   const CommandResult result = run_capdiff({"caption", kScene.string()});
   fs::current_path(here);
+  EXPECT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_GT(result.output.size(), 5u);
+}
+
+TEST(ShippedClip, IsSmallAndItsCardNamesItsWeights) {
+  std::uintmax_t size = 0;
+  for (const fs::directory_entry& entry : fs::directory_iterator(kClip)) size += entry.file_size();
+  EXPECT_LE(size, 14'000'000u);
+  const std::string weights = read_text_bytes(kClip / "model.safetensors");
+  EXPECT_NE(read_text_bytes(kClip / "README.md").find(sha256_hex(std::as_bytes(std::span(weights)))),
+            std::string::npos);
+}
+
+TEST(ShippedClip, ChoosesWithoutBeingNamed) {
+  ::unsetenv("CAPDIFF_CLIP");
+  const CommandResult result = run_capdiff(
+      {"caption", kScene.string(), "-m", kModel.string(), "--steps", "3", "--candidates", "3", "--select", "clip"});
   EXPECT_EQ(result.exit_code, 0) << result.errors;
   EXPECT_GT(result.output.size(), 5u);
 }

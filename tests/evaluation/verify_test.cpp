@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -54,7 +55,11 @@ TEST(Verify, PrefixDiffusionNoticesWhatIsWrong) {
     json.at("train").at("mse").at(1) = 2.4865;
   });
   copy.edit_tensors("schedules.safetensors", [](std::map<std::string, HostTensor>& tensors) {
-    tensors.at("trunc_cos.1000.alpha_bar").mutable_values<double>()[999] *= 1.0 + 1e-8;
+    HostTensor changed(DType::f64, {1000});
+    std::ranges::copy(tensors.at("trunc_cos.1000.alpha_bar").values<double>(),
+                      changed.mutable_values<double>().begin());
+    changed.mutable_values<double>().back() *= 1.0 + 1e-8;
+    tensors.at("trunc_cos.1000.alpha_bar") = changed;
   });
   copy.edit_tensors("golden.safetensors", [](std::map<std::string, HostTensor>& tensors) {
     tensors.at("post.sqrt200.mean") = nudged(tensors.at("post.sqrt200.mean"), 1e-3f);

@@ -141,7 +141,8 @@ TEST_F(ClipObjectiveTest, TheEncoderLearnsOnlyWhenItMay) {
   };
   EXPECT_FALSE(learns(false, "visual.encoder.norm.weight"));
   EXPECT_TRUE(learns(true, "visual.encoder.norm.weight"));
-  for (const char* name : {"visual.proj", "text_projection", "token_embedding.weight", "logit_scale"})
+  for (const char* name :
+       {"visual.proj.transposed", "text_projection.transposed", "token_embedding.weight", "logit_scale"})
     EXPECT_TRUE(learns(false, name)) << name;
 }
 

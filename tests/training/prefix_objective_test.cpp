@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "capdiff/evaluation/prefix_golden.h"
 #include "tests/training/toy_prefix.h"
 
 namespace capdiff::test {
@@ -86,6 +87,31 @@ TEST_F(PrefixObjectiveTest, LogsTheThreeLosses) {
   double sum = 0;
   for (const auto& [name, value] : losses.parts) sum += value.item<double>();
   EXPECT_NEAR(losses.total.item<double>(), sum, 1e-5);
+}
+
+TEST(PrefixLosses, AreThoseOfTheReference) {
+  const PrefixGolden golden(std::filesystem::path(CAPDIFF_SOURCE_DIR) / "tests/data/prefix_tiny");
+  const auto backend = make_torch_backend({});
+  const ParameterStore parameters = golden.parameters();
+  const PrefixModel model(*backend, parameters, golden.training_config(), /*with_image_tower=*/false);
+  const SafetensorsFile& tensors = golden.tensors();
+  PrefixBatch batch;
+  batch.features = tensors.tensor("train.image_feature");
+  batch.ids = tensors.tensor("train.input_ids");
+  batch.noise = {tensors.tensor("train.n1_embedding_noise"), tensors.tensor("train.n2_diffusion_noise"),
+                 tensors.tensor("train.t")};
+  const torch::NoGradGuard values_only;
+  const StepLosses losses = prefix_losses(*backend, model, batch);
+  EXPECT_NEAR(losses.total.item<double>(), tensors.tensor("train.loss_mean").values<float>()[0], 1e-5);
+  const auto mean = [&](const char* name) {
+    const auto values = tensors.tensor(name);
+    double sum = 0;
+    for (const float value : values.values<float>()) sum += value;
+    return sum / static_cast<double>(values.numel());
+  };
+  ASSERT_EQ(losses.parts.size(), 3u);
+  EXPECT_NEAR(losses.parts[0].second.item<double>(), mean("train.mse"), 1e-5);
+  EXPECT_NEAR(losses.parts[1].second.item<double>(), mean("train.decoder_nll"), 1e-5);
 }
 
 }  // namespace

@@ -65,7 +65,7 @@ TEST_F(PrefixRun, LeavesAModelThatCaptions) {
 
 TEST_F(PrefixRun, LearnsAllButTheImageTower) {
   const fs::path model = place("run") / "model";
-  EXPECT_TRUE(same(model, place("clip"), "visual.conv1.weight"));
+  for (const char* name : {"visual.conv1.weight", "visual.proj"}) EXPECT_TRUE(same(model, place("clip"), name)) << name;
   run_recipe(recipe({"output=" + place("more").string(), "prefix_diffusion.steps=7"}), {});
   EXPECT_TRUE(same(model, place("more") / "model", "visual.conv1.weight"));
   for (const char* name : {"word_embedding.weight", "lm_head.bias", "img_project.model.0.weight",
@@ -143,6 +143,9 @@ TEST_F(PrefixRun, WhatItNeedsIsSaidBeforeItRuns) {
                [&] { check_prefix_recipe(recipe({"model.text.vocab_size=40"})); });
   expect_error(ErrorCode::usage, "model.denoiser.layer",
                [&] { check_prefix_recipe(recipe({"model.denoiser.layer=4"})); });
+  write_safetensors(place("clip") / "model.safetensors", {{"visual.proj", HostTensor(DType::f32, {8, 5})}});
+  expect_error(ErrorCode::invalid_model, "from.clip: there is no tensor 'visual.",
+               [&] { run_recipe(recipe({"output=" + place("lacking").string()}), {}); });
   expect_error(ErrorCode::usage, "image_dropp", [&] { run_recipe(recipe({"prefix_diffusion.image_dropp=0.5"}), {}); });
 }
 

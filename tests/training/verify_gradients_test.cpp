@@ -35,6 +35,28 @@ TEST(VerifyOnTorch, EveryGoldenOfLadicPasses) {
     EXPECT_NE(std::ranges::find(report.checks, name, &GoldenCheck::name), report.checks.end()) << name;
 }
 
+TEST(VerifyOnTorch, EveryGoldenOfPrefixDiffusionPasses) {
+  const GoldenReport report = verified(golden_folder("prefix_tiny"));
+  EXPECT_EQ(report.failed(), 0u) << to_table(report);
+  EXPECT_TRUE(report.skipped.empty());
+  for (const char* name : {"grad.word_embedding.weight", "grad.img_project.model.3.bias", "opt.param.lm_head.bias",
+                           "opt.ema.position_embeddings.weight", "json.opt.losses"})
+    EXPECT_NE(std::ranges::find(report.checks, name, &GoldenCheck::name), report.checks.end()) << name;
+}
+
+TEST(VerifyOnTorch, ChangedGradientsAndStepsOfPrefixDiffusionFail) {
+  const GoldenCopy copy("prefix_tiny");
+  copy.edit_tensors("golden.safetensors", [](auto& tensors) {
+    for (const char* name : {"grad.LayerNorm_img.bias", "opt.param.LayerNorm.weight", "opt.ema.lm_head.bias"})
+      tensors.at(name) = nudged(tensors.at(name), 1e-2f);
+    tensors.emplace("grad.nothing.of.this.name", HostTensor::scalar(0.0f));
+  });
+  copy.edit_json("golden.json", [](nlohmann::json& golden) { golden.at("opt").at("losses").at(2) = 3.0; });
+  EXPECT_THAT(failures(verified(copy.path())),
+              testing::UnorderedElementsAre("grad.LayerNorm_img.bias", "opt.param.LayerNorm.weight",
+                                            "opt.ema.lm_head.bias", "grad.nothing.of.this.name", "json.opt.losses"));
+}
+
 TEST(VerifyOnTorch, DpmSolverPasses) {
   const GoldenReport report = verified(golden_folder("dpm"));
   EXPECT_EQ(report.failed(), 0u) << to_table(report);

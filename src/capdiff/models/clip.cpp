@@ -24,9 +24,11 @@ void read_transformer(const JsonReader& json, Tower& tower) {
   tower.mlp = json.get_int("mlp", 1, kMaxWidth);
 }
 
+constexpr std::string_view kTransposed = ".transposed";
+
 /// A projection that is stored [width, E], as x P, for products that want [E, width].
 Packed bind_projection(Backend& backend, const Parameter& projection) {
-  const Parameter parameter{projection.name + ".transposed", projection.value.transposed()};
+  const Parameter parameter{projection.name + std::string(kTransposed), projection.value.transposed()};
   return backend.bind_linear({&parameter, 1}, {});
 }
 
@@ -205,6 +207,17 @@ Value ClipTextTower::features(const HostTensor& ids, std::span<const std::int64_
         row * length + ends[static_cast<std::size_t>(row)];
   const Value rows = backend_->reshape(normalised, {batch * length, normalised.shape()[2]});
   return backend_->linear(backend_->gather(rows, backend_->upload(places)), proj_);
+}
+
+std::map<std::string, HostTensor> clip_weights(const std::map<std::string, HostTensor>& bound) {
+  std::map<std::string, HostTensor> weights;
+  for (const auto& [name, value] : bound) {
+    if (name.ends_with(kTransposed))
+      weights.emplace(name.substr(0, name.size() - kTransposed.size()), value.transposed());
+    else
+      weights.emplace(name, value);
+  }
+  return weights;
 }
 
 }  // namespace capdiff

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "capdiff/formats/json_reader.h"
@@ -133,5 +135,9 @@ class ClipTextTower {
   LayerNorm ln_final_;
   Packed proj_;
 };
+
+/// The weights of a CLIP as its files have them, of all that a backend has bound for its towers: those know projections
+/// the other way round, under names of their own.
+std::map<std::string, HostTensor> clip_weights(const std::map<std::string, HostTensor>& bound);
 
 }  // namespace capdiff

@@ -4,6 +4,7 @@
 
 #include "capdiff/base/error.h"
 #include "capdiff/base/files.h"
+#include "capdiff/captioners/checkpoint_import.h"
 #include "capdiff/training/model_files.h"
 
 namespace capdiff {
@@ -11,7 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Vocabulary run_vocabulary(const Recipe& recipe, const fs::path& run, const LadicConfig& config) {
+Vocabulary stored_vocabulary(const Recipe& recipe, const fs::path& run, const LadicConfig& config) {
   const fs::path path = input_file(recipe, run, "vocab.txt");
   Vocabulary vocabulary = Vocabulary::load(path);
   if (vocabulary.size() != config.text.bert.vocab_size)
@@ -53,7 +54,7 @@ SafetensorsFile recipe_statistics(const RunContext& run) {
 }
 
 Vocabulary recipe_vocabulary(const RunContext& run, const LadicConfig& config) {
-  return run_vocabulary(run.recipe(), run.folder(), config);
+  return stored_vocabulary(run.recipe(), run.folder(), config);
 }
 
 Preprocessor recipe_preprocessor(const LadicConfig& config) {
@@ -80,7 +81,7 @@ void export_ladic(const fs::path& folder, const Recipe& recipe, const fs::path& 
   write_weights(out, weights);
   write_safetensors(out.file("statistics.safetensors"),
                     {{"mean", statistics.tensor("mean")}, {"std", statistics.tensor("std")}});
-  run_vocabulary(recipe, run, config).save(out.file("vocab.txt"));
+  stored_vocabulary(recipe, run, config).save(out.file("vocab.txt"));
   write_json(out.file("config.json"), config.to_json());
   write_json(out.file("scheduler_config.json"), config.scheduler_to_json());
   write_json(out.file("preprocessor_config.json"), to_json(recipe_preprocessor(config)));

@@ -24,10 +24,6 @@ nlohmann::json generation_settings(const Recipe& recipe) {
   return model && fs::exists(path) ? JsonReader::open(path, ErrorCode::invalid_model).json() : nlohmann::json::object();
 }
 
-void write_json(const fs::path& path, const nlohmann::json& json) {
-  write_file_atomically(path, json.dump(2) + "\n");
-}
-
 void write_weights(const AtomicFolder& folder, const std::map<std::string, HostTensor>& weights) {
   std::map<std::string, HostTensor> rounded;
   for (const auto& [name, value] : weights) rounded.emplace(name, value.to(DType::bf16));

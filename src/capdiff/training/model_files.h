@@ -18,9 +18,6 @@ std::filesystem::path input_file(const Recipe& recipe, const std::filesystem::pa
 /// The recipe's [generation], or the settings of the model it starts from.
 nlohmann::json generation_settings(const Recipe& recipe);
 
-/// Writes a configuration file.
-void write_json(const std::filesystem::path& path, const nlohmann::json& json);
-
 /// Writes `model.safetensors` of a model folder: the weights in bf16.
 void write_weights(const AtomicFolder& folder, const std::map<std::string, HostTensor>& weights);
 

@@ -6,6 +6,7 @@
 
 #include "capdiff/base/error.h"
 #include "capdiff/captioners/captioner.h"
+#include "capdiff/captioners/checkpoint_import.h"
 #include "capdiff/training/model_files.h"
 #include "capdiff/training/starting_point.h"
 
@@ -120,6 +121,12 @@ ParameterStore prefix_parameters(const Recipe& recipe, const PrefixConfig& confi
   return parameters;
 }
 
+void require_image_tower(const ParameterStore& parameters) {
+  for (const auto& [name, shape] : parameters.used())
+    if (name.starts_with("visual.") && !parameters.contains(name))
+      fail(ErrorCode::invalid_model, "from.clip: there is no tensor '{}' of shape {}", name, to_string(shape));
+}
+
 EncodedCaptions word_captions(const WordVocabulary& vocabulary, std::int64_t length) {
   return {[&vocabulary, length](std::string_view caption) -> std::vector<std::int64_t> {
             EncodedText encoded = vocabulary.encode(caption, length);
@@ -133,7 +140,7 @@ void export_prefix(const fs::path& folder, const Recipe& recipe, const fs::path&
                    const std::map<std::string, HostTensor>& weights) {
   const PrefixParts parts = prefix_parts(recipe, run);
   AtomicFolder out(folder);
-  write_weights(out, weights);
+  write_weights(out, clip_weights(weights));
   parts.vocabulary.save(out.file("vocab.txt"));
   write_json(out.file("config.json"), parts.config.to_json());
   write_json(out.file("scheduler_config.json"), parts.config.scheduler_to_json());

@@ -38,6 +38,9 @@ void check_prefix_recipe(const Recipe& recipe);
 /// the layers of that BERT have other sizes than the denoiser's.
 ParameterStore prefix_parameters(const Recipe& recipe, const PrefixConfig& config);
 
+/// Throws `Error(invalid_model)` where a model has drawn a part of its image tower at random, because no file has it.
+void require_image_tower(const ParameterStore& parameters);
+
 /// Captions as words of the vocabulary, which must outlive them, padded to `length`.
 EncodedCaptions word_captions(const WordVocabulary& vocabulary, std::int64_t length);
 

@@ -4,6 +4,7 @@
 
 #include "capdiff/base/error.h"
 #include "capdiff/base/files.h"
+#include "capdiff/captioners/checkpoint_import.h"
 #include "capdiff/metrics/retrieval.h"
 #include "capdiff/training/augment_options.h"
 #include "capdiff/training/clip_objective.h"
@@ -204,7 +205,7 @@ class ClipKeeper {
  private:
   void write(const nlohmann::json& scores) const {
     AtomicFolder out(folder_);
-    write_weights(out, backend_.state());
+    write_weights(out, clip_weights(backend_.state()));
     vocabulary_.save(out.file("vocab.txt"));
     write_json(out.file("config.json"), config_.to_json());
     write_json(out.file("preprocessor_config.json"), to_json(clip_preprocessor(config_)));

@@ -95,6 +95,7 @@ void run_prefix(RunContext& run, const PrefixStage& stage) {
   backend->set_trainable([](const std::string& name) { return !name.starts_with("visual."); });
   const ParameterStore parameters = prefix_parameters(run.recipe(), parts.config);
   const PrefixModel model(*backend, parameters, parts.config, /*with_image_tower=*/true);
+  require_image_tower(parameters);
 
   const CaptionDataset dataset = training_dataset(run.data());
   const std::vector<PhotoSource> sources = recipe_photos(run.data(), dataset);

@@ -82,7 +82,11 @@ class Run {
     operations_before_ = backend.product_operations();
     if (context.resume) resume();
     ranks().require_same(fingerprint(), "the weights at the start of training");
-    if (ranks().leads()) log_.emplace(context.metrics, context.stage, state_.step);
+    if (!ranks().leads()) return;
+    log_.emplace(context.metrics, context.stage, state_.step);
+    std::int64_t elements = 0;
+    for (const auto& [name, tensor] : trainable()) elements += tensor.numel();
+    spdlog::info("{}: {:.2f} million parameters learn", context.stage, static_cast<double>(elements) / 1e6);
   }
 
   TrainingResult finish() {
