@@ -2,6 +2,7 @@
 
 #include "capdiff/base/error.h"
 #include "capdiff/base/files.h"
+#include "capdiff/captioners/checkpoint_import.h"
 #include "capdiff/text/clean_caption.h"
 #include "capdiff/training/model_files.h"
 #include "capdiff/training/starting_point.h"
