@@ -24,7 +24,7 @@ struct AlignmentOptions {
 int alignment(const AlignmentOptions& options) {
   if (options.dataset.empty()) fail(ErrorCode::usage, "alignment needs --dataset PATH");
   const ModelFolder folder = ModelFolder::open(find_model(options.model));
-  if (folder.config().get_choice("model_type", {"ladic", "prefix-diffusion"}) != "prefix-diffusion")
+  if (folder.config().get_choice("model_type", {"ladic", "prefix-diffusion", "autoregressive"}) != "prefix-diffusion")
     fail(ErrorCode::unsupported, "{}: this method has no prefix to align; Prefix-diffusion has",
          folder.path().string());
   CaptionDataset dataset = read_dataset(options.dataset, {options.split}, 0.0);

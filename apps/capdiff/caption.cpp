@@ -84,8 +84,10 @@ class Results {
       object["candidates"].push_back(std::move(listed));
     }
     if (options_.trace) object["trace"] = to_json(caption.trace);
-    object["steps"] = model_.generation.steps;
-    object["guidance"] = model_.generation.guidance;
+    if (!model_.generation.left_to_right) {
+      object["steps"] = model_.generation.steps;
+      object["guidance"] = model_.generation.guidance;
+    }
     object["model"] = model_.path.string();
     object["dtype"] = model_.backend->options().compute == DType::bf16 ? "bf16" : "f32";
     object["seconds"] = seconds;

@@ -2,6 +2,7 @@
 
 #include "apps/capdiff/command.h"
 #include "capdiff/base/error.h"
+#include "capdiff/captioners/import_blip.h"
 #include "capdiff/captioners/import_clip.h"
 #include "capdiff/captioners/import_ladic.h"
 #include "capdiff/captioners/import_parts.h"
@@ -15,7 +16,7 @@ struct ConvertOptions {
   std::string output;
   std::string dtype = "f32";
   std::string profile = "released";
-  std::optional<std::int64_t> image_heads, text_heads, diffuser_heads, length, encoder_layers;
+  std::optional<std::int64_t> image_heads, text_heads, diffuser_heads, length, encoder_layers, image_size;
 };
 
 std::optional<std::filesystem::path> path_of(const std::string& given) {
@@ -60,9 +61,14 @@ int convert(const ConvertOptions& options) {
                  .text_heads = options.text_heads},
                 options.output);
   } else {
-    import_blip(
-        {.weights = options.weights, .config = path_of(options.config), .dtype = dtype, .heads = options.image_heads},
-        options.output);
+    import_blip({.weights = options.weights,
+                 .vocabulary = path_of(options.vocabulary),
+                 .config = path_of(options.config),
+                 .dtype = dtype,
+                 .image_heads = options.image_heads,
+                 .text_heads = options.text_heads,
+                 .image_size = options.image_size},
+                options.output);
   }
   spdlog::info("wrote {}", options.output);
   return kDone;
@@ -76,12 +82,14 @@ void add_convert(CLI::App& app, Action& action) {
   command->add_option("--from", options->from, "What the weights are of")
       ->check(CLI::IsMember({"ladic", "bert", "blip", "clip"}))
       ->required();
-  command->add_option("--weights", options->weights, "Checkpoint of torch, or safetensors; for clip also a folder")
+  command
+      ->add_option("--weights", options->weights,
+                   "Checkpoint of torch, or safetensors; for blip and clip also a folder")
       ->type_name("PATH")
       ->required();
   command->add_option("--mean", options->mean, "Mean of the latent space (ladic)")->type_name("FILE");
   command->add_option("--std", options->std, "Deviation of the latent space (ladic)")->type_name("FILE");
-  command->add_option("--vocab", options->vocabulary, "vocab.txt (ladic, bert), or byte-pair merges (clip)")
+  command->add_option("--vocab", options->vocabulary, "vocab.txt (ladic, bert, blip), or byte-pair merges (clip)")
       ->type_name("FILE");
   command->add_option("--config", options->config, "JSON with what weights do not tell: heads, length")
       ->type_name("FILE");
@@ -102,6 +110,9 @@ void add_convert(CLI::App& app, Action& action) {
   add_count("--diffuser-heads", options->diffuser_heads, "Attention heads of the diffuser (default: 16)");
   add_count("--length", options->length, "Positions of a caption (default: 24)");
   add_count("--encoder-layers", options->encoder_layers, "Layers of BERT's lower half (bert; default: half of all)");
+  command
+      ->add_option("--image-size", options->image_size, "Side of the pictures, in pixels (blip; default: as trained)")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{4096}));
   command->callback([&action, options] { action = [options] { return convert(*options); }; });
 }
 

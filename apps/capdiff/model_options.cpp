@@ -64,25 +64,59 @@ fs::path find_folder(const FolderKind& kind, const std::string& given) {
        fmt::join(names, ", "));
 }
 
-/// What is drawn: the model's settings, those of --fast or --best over them, single options over both.
-GenerationOptions generation(const ModelOptions& options, GenerationOptions result) {
+void set(auto& setting, const auto& option) {
+  if (option) setting = *option;
+}
+
+/// Throws `Error(usage)` for the first option that was given.
+void refuse(std::initializer_list<std::pair<const char*, bool>> options, const char* reason) {
+  for (const auto& [name, given] : options)
+    if (given) fail(ErrorCode::usage, "{}: {}", name, reason);
+}
+
+void read_left_to_right(const ModelOptions& options, GenerationOptions& result) {
+  refuse({{"--steps", options.steps.has_value()},
+          {"--sampler", !options.sampler.empty()},
+          {"--eta", options.eta.has_value()},
+          {"--guidance", options.guidance.has_value()},
+          {"--guidance-interval", !options.guidance_interval.empty()},
+          {"--back-refine", options.refine},
+          {"--back-time", options.back_time.has_value()},
+          {"--back-share", options.back_share.has_value()},
+          {"--min-confidence", options.min_confidence.has_value()},
+          {"--clamp", !options.clamp.empty() || options.clamp_from || options.clamp_temperature}},
+         "this model writes from left to right; it does not denoise");
+  LeftToRight& how = *result.left_to_right;
+  if (options.fast) how.beams = 1;
+  set(how.beams, options.beams);
+  set(how.min_length, options.min_length);
+  set(how.max_length, options.max_length);
+  set(how.length_penalty, options.length_penalty);
+  set(how.repetition_penalty, options.repetition_penalty);
+  how.sample = (how.sample && !options.fast) || options.sample || options.top_p || options.temperature;
+  set(how.top_p, options.top_p);
+  set(how.temperature, options.temperature);
+}
+
+void read_denoising(const ModelOptions& options, GenerationOptions& result) {
+  refuse({{"--beams", options.beams.has_value()},
+          {"--min-length", options.min_length.has_value()},
+          {"--max-length", options.max_length.has_value()},
+          {"--length-penalty", options.length_penalty.has_value()},
+          {"--repetition-penalty", options.repetition_penalty.has_value()},
+          {"--sample", options.sample},
+          {"--top-p", options.top_p.has_value()},
+          {"--temperature", options.temperature.has_value()}},
+         "this model denoises all words at once; it does not write from left to right");
   if (options.fast) {
     result.steps = 5;
-    result.candidates = 1;
-    result.select = Selection::first;
     result.refine = false;
   }
   if (options.best) {
     result.steps = 30;
-    result.candidates = 5;
-    result.select = Selection::mbr;
-    result.utility = Utility::cider_d;
     result.refine = true;
     result.back_and_refine.share = 0.2;
   }
-  const auto set = [](auto& setting, const auto& option) {
-    if (option) setting = *option;
-  };
   set(result.steps, options.steps);
   if (!options.sampler.empty()) result.sampler = sampler_kind(options.sampler);
   set(result.eta, options.eta);
@@ -100,10 +134,29 @@ GenerationOptions generation(const ModelOptions& options, GenerationOptions resu
   if (!options.clamp.empty()) result.clamping.kind = clamping_kind(options.clamp);
   set(result.clamping.from, options.clamp_from);
   set(result.clamping.temperature, options.clamp_temperature);
+}
+
+/// What is drawn: the model's settings, those of --fast or --best over them, single options over both.
+GenerationOptions generation(const ModelOptions& options, GenerationOptions result) {
+  if (options.fast) {
+    result.candidates = 1;
+    result.select = Selection::first;
+  }
+  if (options.best) {
+    result.candidates = 5;
+    result.select = Selection::mbr;
+    result.utility = Utility::cider_d;
+  }
+  if (result.left_to_right)
+    read_left_to_right(options, result);
+  else
+    read_denoising(options, result);
   set(result.seed, options.seed);
   set(result.candidates, options.candidates);
   if (!options.select.empty()) result.select = selection(options.select);
   if (!options.utility.empty()) result.utility = utility(options.utility);
+  if (options.beams && samples(*result.left_to_right, result.candidates))
+    fail(ErrorCode::usage, "--beams: several candidates are drawn, and one with --sample; none is searched for");
   return result;
 }
 
@@ -142,6 +195,26 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
       ->check(CLI::Range(0.0, 1.0));
   command.add_option("--clamp-temperature", options.clamp_temperature, "Softness of --clamp soft")
       ->check(CLI::Range(1e-6, 1e6));
+  command.add_option("--beams", options.beams, "Left to right: texts that beam search keeps; 1 is greedy")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{64}));
+  command.add_option("--min-length", options.min_length, "Left to right: fewest pieces of words")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{4096}));
+  command.add_option("--max-length", options.max_length, "Left to right: most pieces of words")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{4096}));
+  command
+      .add_option("--length-penalty", options.length_penalty,
+                  "Left to right: beam search compares log-probabilities over length to the power of this")
+      ->check(CLI::Range(-10.0, 10.0));
+  command
+      .add_option("--repetition-penalty", options.repetition_penalty,
+                  "Left to right: above 1, words that are there already become less likely")
+      ->check(CLI::Range(0.1, 10.0));
+  command.add_flag("--sample", options.sample, "Left to right: draw a single candidate too, rather than search for it");
+  command
+      .add_option("--top-p", options.top_p, "Left to right: draw from the likeliest words that together exceed this")
+      ->check(CLI::Range(0.0, 1.0));
+  command.add_option("--temperature", options.temperature, "Left to right: above 1, drawn words are more varied")
+      ->check(CLI::Range(1e-3, 1e3));
   command.add_option("--seed", options.seed, "Seed of the noise");
   command.add_option("--candidates", options.candidates, "Captions drawn for each picture")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1024}));
@@ -149,7 +222,7 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
       ->check(CLI::IsMember({"first", "mbr", "clip"}));
   command.add_option("--mbr-utility", options.utility, "What minimum Bayes risk measures agreement with")
       ->check(CLI::IsMember({"bleu", "bleu-method4", "cider-d"}));
-  CLI::Option* fast = command.add_flag("--fast", options.fast, "5 steps, one candidate");
+  CLI::Option* fast = command.add_flag("--fast", options.fast, "5 steps, or no beams; one candidate");
   command
       .add_flag("--best", options.best,
                 "30 steps, Back&Refine of a fifth of the words, minimum Bayes risk (CIDEr-D) over 5 candidates")

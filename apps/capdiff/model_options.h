@@ -26,6 +26,10 @@ struct ModelOptions {
   std::optional<double> back_time, back_share, min_confidence;
   std::string clamp;
   std::optional<double> clamp_from, clamp_temperature;
+  std::optional<std::int64_t> beams, min_length, max_length;
+  std::optional<double> length_penalty, repetition_penalty;
+  bool sample = false;
+  std::optional<double> top_p, temperature;
   std::optional<std::uint64_t> seed;
   std::optional<std::int64_t> candidates;
   std::string select;

@@ -121,6 +121,12 @@ void cross_entropy(Backend& backend) {
       sum -= std::log(probabilities[r * cols + target]);
   const Value x = upload(backend, logits);
   expect_close(backend, backend.cross_entropy(x, upload_ids(backend, {2, 3}, targets)), {{}, {sum / 4.0}});
+  double spread = 0.0;  // over all classes alike
+  for (std::int64_t r = 0; r < 6; ++r)
+    if (targets[static_cast<std::size_t>(r)] >= 0)
+      for (std::int64_t c = 0; c < cols; ++c) spread -= std::log(probabilities[r * cols + c]) / cols;
+  expect_close(backend, backend.cross_entropy(x, upload_ids(backend, {2, 3}, targets), 0.1f),
+               {{}, {(0.9 * sum + 0.1 * spread) / 4.0}});
   expect_error(ErrorCode::internal, "[cross_entropy]",
                [&] { backend.cross_entropy(x, upload_ids(backend, {6}, targets)); });
 }

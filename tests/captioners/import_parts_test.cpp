@@ -139,35 +139,5 @@ TEST_F(ImportParts, BertMustBeComplete) {
   EXPECT_FALSE(fs::exists(out_));
 }
 
-TEST_F(ImportParts, BlipGivesItsImageEncoder) {
-  for (const char* prefix : {"model.", ""}) {
-    Tensors blip;
-    add(blip, "visual_encoder.", std::string(prefix) + "visual_encoder.");
-    add(blip, "visual_encoder.", std::string(prefix) + "visual_encoder_m.");
-    blip.emplace(std::string(prefix) + "text_encoder.x", HostTensor(DType::f32, {3}));
-    const auto path = folder_.write("blip.pth", torch_zip(blip));
-    import_blip({.weights = path, .config = {}, .heads = 4}, out_);
-
-    ParameterStore parameters;
-    parameters.add(SafetensorsFile::open(out_ / "image_encoder.safetensors"));
-    const nlohmann::json config = read_json(out_ / "config.json");
-    EXPECT_EQ(config.at("image_encoder").at("image_size"), 32);
-    const auto backend = make_onednn_backend({});
-    const JsonReader json(config.at("image_encoder"), "config.json");
-    EXPECT_NO_THROW(make_image_encoder(*backend, Scope(parameters) / "visual_encoder", image_encoder_config(json)));
-
-    blip.erase(std::string(prefix) + "visual_encoder.norm.bias");
-    folder_.write("blip.pth", torch_zip(blip));
-    expect_error(ErrorCode::invalid_model, "visual_encoder.norm.bias",
-                 [&] { import_blip({.weights = path, .config = {}, .heads = 4}, out_); });
-  }
-}
-
-TEST_F(ImportParts, BlipMustHaveAnImageEncoder) {
-  const auto path = folder_.write("blip.pth", torch_zip(Tensors{{"x", HostTensor(DType::f32, {3})}}));
-  expect_error(ErrorCode::invalid_model, "visual_encoder.cls_token",
-               [&] { import_blip({.weights = path, .config = {}, .heads = {}}, out_); });
-}
-
 }  // namespace
 }  // namespace capdiff::test

@@ -71,6 +71,37 @@ TEST(Verify, PrefixDiffusionNoticesWhatIsWrong) {
                                     "post.sqrt200.mean", "fwd.unheard_of"));
 }
 
+TEST(Verify, AutoregressivePassesOnOneDnn) {
+  expect_pass(golden_folder("blip_ar_tiny"));
+  const GoldenReport report = verified(golden_folder("blip_ar_tiny"));
+  std::set<std::string> names;
+  for (const GoldenCheck& check : report.checks) EXPECT_TRUE(names.insert(check.name).second) << check.name;
+  for (const char* name : {"layer1.cross_attn", "head_transform", "loss_per_sequence_sum", "cache.step_logits",
+                           "free_running_greedy.ids", "proc.then_top_p_0.9_kept", "json.generate.2.sequences",
+                           "json.generate.4.scores_fp64", "json.traces.1.6.finished", "json.min_beam_margin_image.2"})
+    EXPECT_TRUE(names.contains(name)) << name;
+}
+
+TEST(Verify, AutoregressiveNoticesWhatIsWrong) {
+  const GoldenCopy copy("blip_ar_tiny");
+  copy.edit_json("golden.json", [](nlohmann::json& json) {
+    json.at("generate").at(1).at("sequences").at(2).at(8) = 51;
+    json.at("generate").at(3).at("scores").at(0) = -0.3577;
+    json.at("traces").at("0").at(3).at("beams").at(1).at(2) = 6;
+    json.at("traces").at("1").erase(6);
+  });
+  copy.edit_tensors("golden.safetensors", [](std::map<std::string, HostTensor>& tensors) {
+    for (const char* name : {"layer0.self_attn", "loss", "cache.layer0.value_after_prefill", "proc.probs"})
+      tensors.at(name) = nudged(tensors.at(name), 1e-2f);
+    tensors.at("free_running_greedy.ids") = tensors.at("proc.input_ids");
+  });
+  EXPECT_THAT(
+      failures(verified(copy.path())),
+      testing::UnorderedElementsAre("json.generate.1.sequences", "json.generate.3.scores", "json.traces.0.3.beams",
+                                    "json.traces.1.steps", "layer0.self_attn", "loss",
+                                    "cache.layer0.value_after_prefill", "proc.probs", "free_running_greedy.ids"));
+}
+
 TEST(Verify, DpmSolverPassesOnOneDnn) {
   expect_pass(golden_folder("dpm"));
   EXPECT_TRUE(verified(golden_folder("dpm")).skipped.empty());
@@ -80,10 +111,11 @@ TEST(Verify, SharedFoldersPass) {
   CAPDIFF_SHARED_OR_SKIP(ladic, "goldens/ladic_tiny");
   CAPDIFF_SHARED_OR_SKIP(dpm, "goldens/dpm");
   CAPDIFF_SHARED_OR_SKIP(prefix, "goldens/prefix_tiny");
+  CAPDIFF_SHARED_OR_SKIP(autoregressive, "goldens/blip_ar_tiny");
   CAPDIFF_SHARED_OR_SKIP(wordpiece, "goldens/wordpiece");
   CAPDIFF_SHARED_OR_SKIP(torch_archives, "goldens/torchbin");
   CAPDIFF_SHARED_OR_SKIP(vocabulary, "data/text/bert-base-uncased-vocab.txt");
-  for (const auto& folder : {ladic, dpm, prefix, wordpiece, torch_archives}) expect_pass(folder);
+  for (const auto& folder : {ladic, dpm, prefix, autoregressive, wordpiece, torch_archives}) expect_pass(folder);
 }
 
 TEST(Verify, NamesWhatWasRecomputedButNoInputs) {

@@ -1,6 +1,7 @@
 #include "tests/support/tiny_model.h"
 
 #include "capdiff/base/files.h"
+#include "capdiff/captioners/autoregressive_model.h"
 #include "capdiff/captioners/prefix_model.h"
 #include "capdiff/evaluation/ladic_golden.h"
 #include "capdiff/text/word_vocabulary.h"
@@ -61,6 +62,43 @@ void write_tiny_prefix_model(const std::filesystem::path& folder) {
   write_file_atomically(folder / "scheduler_config.json", config.scheduler_to_json().dump(2));
   write_file_atomically(folder / "preprocessor_config.json", to_json(preprocessor).dump(2));
   write_file_atomically(folder / "generation_config.json", R"({"steps": 6, "seed": 7})");
+}
+
+void write_tiny_autoregressive_model(const std::filesystem::path& folder) {
+  const Vocabulary vocabulary(
+      {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".",   "a",   "picture", "of",  "man",   "rides",
+       "horse", "on",    "the",   "beach", "dog",    "run", "##s", "two",     "red", "[DEC]", "[ENC]"},
+      "tiny");
+  AutoregressiveConfig config;
+  config.image_encoder =
+      VisionTransformerConfig{.image_size = 32, .patch = 16, .width = 16, .depth = 1, .heads = 2, .mlp = 32};
+  config.text.bert = {.vocab_size = vocabulary.size(),
+                      .hidden = 16,
+                      .layers = 2,
+                      .heads = 2,
+                      .intermediate = 32,
+                      .max_position = 24,
+                      .type_vocab = 0};
+  config.text.encoder_width = 16;
+  config.begin = "[DEC]";
+  config.prompt = "a picture of ";
+  config.length = 16;
+
+  ParameterStore parameters;
+  parameters.initialise_missing(13);
+  const auto backend = make_onednn_backend({});
+  const AutoregressiveModel model(*backend, parameters, config);
+  std::map<std::string, HostTensor> weights;
+  for (const auto& [name, shape] : parameters.used())
+    weights.emplace(name, parameters.get(name, shape, Init::normal(0.4f)).value);
+  std::filesystem::create_directories(folder);
+  write_safetensors(folder / "model.safetensors", weights);
+  vocabulary.save(folder / "vocab.txt");
+  Preprocessor preprocessor;
+  preprocessor.size = 32;
+  write_file_atomically(folder / "config.json", config.to_json().dump(2));
+  write_file_atomically(folder / "preprocessor_config.json", to_json(preprocessor).dump(2));
+  write_file_atomically(folder / "generation_config.json", R"({"left_to_right": {"max_length": 10}, "seed": 7})");
 }
 
 }  // namespace capdiff::test

@@ -11,4 +11,7 @@ void write_tiny_model(const std::filesystem::path& folder);
 /// The same of Prefix-diffusion, with random weights of its own.
 void write_tiny_prefix_model(const std::filesystem::path& folder);
 
+/// The same of an autoregressive captioner with BLIP's prompt, with random weights of its own.
+void write_tiny_autoregressive_model(const std::filesystem::path& folder);
+
 }  // namespace capdiff::test

@@ -172,8 +172,9 @@ class Backend {
   virtual Value mean_squared_error(const Value& a, const Value& b) = 0;
   /// Mean over rows of ‖a − b‖₂ along the last axis; its gradient at 0 is 0.
   virtual Value mean_l2_distance(const Value& a, const Value& b) = 0;
-  /// Mean over rows of −log softmax(logits)[target]; logits […, V], targets i64 […]. Rows with target −1 do not count.
-  virtual Value cross_entropy(const Value& logits, const Value& targets) = 0;
+  /// Mean over rows of (1 − s) · −log softmax(logits)[target] + s · mean over classes of −log softmax(logits), where s
+  /// is the label smoothing; logits […, V], targets i64 […]. Rows with target −1 do not count.
+  virtual Value cross_entropy(const Value& logits, const Value& targets, float smoothing = 0.0f) = 0;
 
  protected:
   explicit Backend(BackendOptions options) : options_(options) {}

@@ -29,9 +29,9 @@ class NoiseStream {
   std::array<std::uint32_t, 4> identity_;
 };
 
-/// A sequence of random numbers for training. Each (seed, stream, index) is a sequence of its own: `stream` says what
-/// it is for (augmentation, time steps, ...), `index` is the global number of the sample, so that what a sample gets
-/// does not depend on workers or ranks.
+/// A sequence of random numbers. Each (seed, stream, index) is a sequence of its own. In training `stream` says what it
+/// is for (augmentation, time steps, ...) and `index` is the global number of the sample, so that what a sample gets
+/// does not depend on workers or ranks; words of a caption are drawn with the candidate and the picture's content.
 class RandomStream {
  public:
   RandomStream(std::uint64_t seed, std::uint32_t stream, std::uint64_t index);

@@ -1,6 +1,7 @@
 #include "capdiff/captioners/captioner.h"
 
 #include "capdiff/base/error.h"
+#include "capdiff/captioners/autoregressive.h"
 #include "capdiff/captioners/ladic.h"
 #include "capdiff/captioners/prefix_diffusion.h"
 #include "capdiff/selection/clip_selector.h"
@@ -53,9 +54,24 @@ std::vector<Caption> Captioner::caption(std::span<const Image> images, const Gen
   return captions;
 }
 
+GenerationOptions folder_generation(const ModelFolder& folder, const GenerationOptions& defaults) {
+  return folder.generation_config() ? generation_options(*folder.generation_config(), defaults) : defaults;
+}
+
+Preprocessor folder_preprocessor(const ModelFolder& folder, const Preprocessor& otherwise, std::int64_t image_size) {
+  const auto& json = folder.preprocessor_config();
+  const Preprocessor preprocessor = json ? preprocessor_from_json(json->json(), json->source()) : otherwise;
+  if (preprocessor.size != image_size)
+    fail(ErrorCode::invalid_model,
+         "{}: preprocessor_config.json makes pictures of {} pixels, the image encoder takes {}", folder.path().string(),
+         preprocessor.size, image_size);
+  return preprocessor;
+}
+
 std::unique_ptr<Captioner> load_captioner(const ModelFolder& folder, Backend& backend) {
-  if (folder.config().get_choice("model_type", {"ladic", "prefix-diffusion"}) == "prefix-diffusion")
-    return std::make_unique<PrefixDiffusionCaptioner>(folder, backend);
+  const std::string type = folder.config().get_choice("model_type", {"ladic", "prefix-diffusion", "autoregressive"});
+  if (type == "prefix-diffusion") return std::make_unique<PrefixDiffusionCaptioner>(folder, backend);
+  if (type == "autoregressive") return std::make_unique<AutoregressiveCaptioner>(folder, backend);
   return std::make_unique<LadicCaptioner>(folder, backend);
 }
 

@@ -20,7 +20,8 @@ class ClipSelector;
 
 struct Candidate {
   std::string text;
-  double score = 0.0;  ///< mean log-probability of the chosen pieces
+  /// Mean log-probability of the chosen pieces; of a caption that beam search found, the score that it went by.
+  double score = 0.0;
   std::uint64_t seed = 0;
   /// What the selection says for it: the cosine of CLIP, or the mean utility for the others; nothing where none chose.
   std::optional<double> relevance = {};
@@ -63,6 +64,11 @@ class Captioner {
  private:
   std::shared_ptr<const ClipSelector> clip_;
 };
+
+/// The settings of a model folder's `generation_config.json` over those of its method.
+GenerationOptions folder_generation(const ModelFolder& folder, const GenerationOptions& defaults);
+/// How a model folder prepares pictures; an Error(invalid_model) where they do not have the side `image_size`.
+Preprocessor folder_preprocessor(const ModelFolder& folder, const Preprocessor& otherwise, std::int64_t image_size);
 
 /// Loads the captioner that the folder's `model_type` names.
 std::unique_ptr<Captioner> load_captioner(const ModelFolder& folder, Backend& backend);

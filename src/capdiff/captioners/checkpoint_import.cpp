@@ -106,6 +106,20 @@ void CheckpointImport::keep_transposed(const std::string& name, const Shape& sha
   kept_[as] = {{take(name, shape)}, {shape[1], shape[0]}, true};
 }
 
+void CheckpointImport::convert_kept(const std::string& as, const Shape& shape,
+                                    std::function<HostTensor(const HostTensor& values)> conversion) {
+  Kept& kept = kept_.at(as);
+  kept.shape = shape;
+  kept.conversion = std::move(conversion);
+}
+
+bool CheckpointImport::same(std::string_view a, std::string_view b) const {
+  const TensorType &first = require(a, "a tensor"), &second = require(b, "a tensor");
+  if (first.dtype != second.dtype || first.shape != second.shape) return false;
+  const HostTensor one = file_.tensor(prefix_ + std::string(a)), other = file_.tensor(prefix_ + std::string(b));
+  return std::ranges::equal(one.bytes(), other.bytes());
+}
+
 void CheckpointImport::drop(const std::string& name, const std::vector<std::int64_t>& sizes) {
   const std::string before = old_norm_name(name);
   const std::string& there = !contains(name) && !before.empty() && contains(before) ? before : name;
@@ -141,6 +155,7 @@ HostTensor CheckpointImport::assemble(const Kept& kept, DType dtype) const {
     parts.push_back(file_.tensor(name).to(dtype));
     require_finite(parts.back(), name, source());
   }
+  if (kept.conversion) return kept.conversion(parts.front().to(DType::f32)).to(dtype);
   if (kept.transposed) return parts.front().transposed();
   if (parts.size() == 1) return parts.front();
   HostTensor stacked(dtype, kept.shape);
@@ -304,6 +319,22 @@ float choose_eps(const std::optional<JsonReader>& section, float otherwise) {
   for (const char* key : {"eps", "ln_eps", "layer_norm_eps"})
     if (section && section->has(key)) return static_cast<float>(section->get_number(key, 0.0, 1.0));
   return otherwise;
+}
+
+std::optional<std::filesystem::path> find_file(const std::filesystem::path& folder,
+                                               std::initializer_list<const char*> names) {
+  for (const char* name : names)
+    if (std::filesystem::exists(folder / name)) return folder / name;
+  return std::nullopt;
+}
+
+std::filesystem::path find_weights(const std::filesystem::path& checkpoint) {
+  if (!std::filesystem::is_directory(checkpoint)) return checkpoint;
+  const auto found = find_file(checkpoint, {"model.safetensors", "pytorch_model.bin"});
+  if (!found)
+    fail(ErrorCode::not_found, "{}: neither model.safetensors nor pytorch_model.bin is in this folder",
+         checkpoint.string());
+  return *found;
 }
 
 void write_json(const std::filesystem::path& path, const nlohmann::json& json) {

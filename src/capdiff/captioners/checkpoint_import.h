@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <set>
@@ -37,6 +39,11 @@ class CheckpointImport {
   void keep_stacked(const std::vector<std::string>& names, const Shape& shape, const std::string& as);
   /// The same for a matrix of `shape` [n, m] that becomes [m, n].
   void keep_transposed(const std::string& name, const Shape& shape, const std::string& as);
+  /// What was kept as `as` is written as what `conversion` makes of its f32 values, of another shape.
+  void convert_kept(const std::string& as, const Shape& shape,
+                    std::function<HostTensor(const HostTensor& values)> conversion);
+  /// Whether two tensors that are there have the same type, shape and bytes.
+  bool same(std::string_view a, std::string_view b) const;
   /// The tensor may be there with these sizes, -1 standing for any, and is left out.
   void drop(const std::string& name, const std::vector<std::int64_t>& sizes);
   /// The tensor may be there with one element, and is left out.
@@ -53,6 +60,7 @@ class CheckpointImport {
     std::vector<std::string> parts;  ///< whole old names, to be stacked
     Shape shape;                     ///< of what comes out
     bool transposed = false;
+    std::function<HostTensor(const HostTensor&)> conversion = {};
   };
 
   const TensorType& require(std::string_view name, std::string_view expected) const;
@@ -115,6 +123,12 @@ void require_same_sizes(const std::optional<JsonReader>& section, const std::str
                         const std::map<std::string, std::int64_t>& sizes);
 /// `eps`, or `ln_eps`, of the section, else `otherwise`.
 float choose_eps(const std::optional<JsonReader>& section, float otherwise);
+
+/// What a folder has under the first of these names that is there.
+std::optional<std::filesystem::path> find_file(const std::filesystem::path& folder,
+                                               std::initializer_list<const char*> names);
+/// The weights of a checkpoint: the file itself, or that of a folder of the Hugging Face hub.
+std::filesystem::path find_weights(const std::filesystem::path& checkpoint);
 
 void write_json(const std::filesystem::path& path, const nlohmann::json& json);
 

@@ -6,7 +6,6 @@
 #include <numeric>
 
 #include "capdiff/base/error.h"
-#include "capdiff/base/hash.h"
 #include "capdiff/base/philox.h"
 #include "capdiff/text/whole_words.h"
 
@@ -14,10 +13,6 @@ namespace capdiff {
 namespace {
 
 constexpr std::size_t kMaxFillings = 4096;  ///< rows of one call of `fill`
-
-std::uint64_t content_of(const Image& image) {
-  return xxh3_64(std::as_bytes(std::span(image.rgb))) ^ static_cast<std::uint64_t>(image.width);
-}
 
 /// log Σ exp over logits [V].
 double log_sum_exp(std::span<const float> logits) {
@@ -83,7 +78,7 @@ std::vector<DiffusionCaptioner::Row> DiffusionCaptioner::rows_of(std::span<const
                                                                  std::int64_t count_each) {
   std::vector<Row> rows;
   for (const Image& image : images)
-    for (std::int64_t k = 0; k < count_each; ++k) rows.push_back({content_of(image), static_cast<std::uint32_t>(k)});
+    for (std::int64_t k = 0; k < count_each; ++k) rows.push_back({content_hash(image), static_cast<std::uint32_t>(k)});
   return rows;
 }
 
@@ -299,20 +294,6 @@ Caption DiffusionCaptioner::fill(const Image& image, const CaptionTemplate& sent
   caption.text = caption.candidates[best].text;
   if (options.trace) caption.trace = std::move(drawn.traces[best]);
   return caption;
-}
-
-GenerationOptions folder_generation(const ModelFolder& folder, const GenerationOptions& defaults) {
-  return folder.generation_config() ? generation_options(*folder.generation_config(), defaults) : defaults;
-}
-
-Preprocessor folder_preprocessor(const ModelFolder& folder, const Preprocessor& otherwise, std::int64_t image_size) {
-  const auto& json = folder.preprocessor_config();
-  const Preprocessor preprocessor = json ? preprocessor_from_json(json->json(), json->source()) : otherwise;
-  if (preprocessor.size != image_size)
-    fail(ErrorCode::invalid_model,
-         "{}: preprocessor_config.json makes pictures of {} pixels, the image encoder takes {}", folder.path().string(),
-         preprocessor.size, image_size);
-  return preprocessor;
 }
 
 }  // namespace capdiff

@@ -117,9 +117,4 @@ class DiffusionCaptioner : public Captioner {
   GenerationOptions defaults_;
 };
 
-/// The settings of a model folder's `generation_config.json` over those of its method.
-GenerationOptions folder_generation(const ModelFolder& folder, const GenerationOptions& defaults);
-/// How a model folder prepares pictures; an Error(invalid_model) where they do not have the side `image_size`.
-Preprocessor folder_preprocessor(const ModelFolder& folder, const Preprocessor& otherwise, std::int64_t image_size);
-
 }  // namespace capdiff

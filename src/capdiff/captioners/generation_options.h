@@ -22,6 +22,17 @@ enum class Selection {
 Selection selection(std::string_view name);
 std::string_view name_of(Selection selection);
 
+/// How models that write from left to right choose words: one caption is the best that beam search finds, several are
+/// drawn from the nucleus of what may follow. Lengths are in pieces of words.
+struct LeftToRight {
+  std::int64_t beams = 3;  ///< 1: greedy
+  std::int64_t min_length = 1, max_length = 16;
+  double length_penalty = 1.0;      ///< as in BeamSettings
+  double repetition_penalty = 1.0;  ///< as in TokenRules
+  bool sample = false;              ///< draw a single caption too
+  double top_p = 0.9, temperature = 1.0;
+};
+
 /// How captions are drawn. Defaults are those of the model's `generation_config.json`.
 struct GenerationOptions {
   std::int64_t steps = 30;
@@ -33,6 +44,8 @@ struct GenerationOptions {
   bool refine = false;                 ///< whether Back&Refine acts
   BackAndRefine back_and_refine = {};  ///< and how
   Clamping clamping = {};              ///< of methods whose latents are embeddings of words
+  /// Of models that write from left to right, which have none of the above.
+  std::optional<LeftToRight> left_to_right = {};
   std::uint64_t seed = 0;
   std::int64_t candidates = 1;
   Selection select = Selection::first;
@@ -42,7 +55,10 @@ struct GenerationOptions {
   std::string reference = {};               ///< a caption to measure the trace against; may be empty
 };
 
-/// Reads `generation_config.json` over `defaults`.
+/// Whether captions are drawn from a nucleus rather than searched for.
+bool samples(const LeftToRight& how, std::int64_t candidates);
+
+/// Reads `generation_config.json` over `defaults`, which say whether the model denoises or writes from left to right.
 GenerationOptions generation_options(const JsonReader& json, GenerationOptions defaults);
 nlohmann::json to_json(const GenerationOptions& options);
 /// The settings that decide a result, for signatures: "ddim | steps 30 | guidance 2 | seed 0 | …".

@@ -52,22 +52,11 @@ std::optional<std::string> prefix_of(const WeightsFile& file, std::string_view n
   return std::nullopt;
 }
 
-/// What a folder has under one of these names.
-std::optional<fs::path> find_file(const fs::path& folder, std::initializer_list<const char*> names) {
-  for (const char* name : names)
-    if (fs::exists(folder / name)) return folder / name;
-  return std::nullopt;
-}
-
 /// The files to read, where the weights may be a folder.
 struct Sources {
-  explicit Sources(const ClipImport& from) : weights(from.weights), vocabulary(from.vocabulary), config(from.config) {
+  explicit Sources(const ClipImport& from)
+      : weights(find_weights(from.weights)), vocabulary(from.vocabulary), config(from.config) {
     if (!fs::is_directory(from.weights)) return;
-    const auto found = find_file(from.weights, {"model.safetensors", "pytorch_model.bin"});
-    if (!found)
-      fail(ErrorCode::not_found, "{}: neither model.safetensors nor pytorch_model.bin is in this folder",
-           from.weights.string());
-    weights = *found;
     if (!vocabulary) vocabulary = find_file(from.weights, {"merges.txt"});
     if (!config) config = find_file(from.weights, {"config.json"});
     preprocessor = find_file(from.weights, {"preprocessor_config.json"});

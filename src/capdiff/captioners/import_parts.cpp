@@ -66,21 +66,4 @@ void import_bert(const BertImport& from, const std::filesystem::path& folder) {
   out.commit();
 }
 
-void import_blip(const BlipImport& from, const std::filesystem::path& folder) {
-  WeightsFile weights = WeightsFile::open(from.weights);
-  const std::string prefix = weights.contains("visual_encoder.cls_token") ? "" : "model.";
-  CheckpointImport import(std::move(weights), prefix);
-  VisionTransformerConfig config = image_encoder_sizes(import, "visual_encoder");
-  const std::optional<JsonReader> section = find_section(open_config(from.config), {"image_encoder", "vit"});
-  config.heads = choose_heads(from.heads, section, {"heads"}, 12, config.width, "--image-heads");
-  config.eps = choose_eps(section, config.eps);
-  import_image_encoder({import, "visual_encoder", "visual_encoder"}, config);
-  import.require_nothing_else("visual_encoder.");
-
-  AtomicFolder out(folder);
-  import.write(out.file("image_encoder.safetensors"), from.dtype);
-  write_json(out.file("config.json"), {{"model_type", "vit"}, {"image_encoder", to_json(ImageEncoderConfig(config))}});
-  out.commit();
-}
-
 }  // namespace capdiff

@@ -23,16 +23,4 @@ struct BertImport {
 /// `import_ladic`.
 void import_bert(const BertImport& from, const std::filesystem::path& folder);
 
-/// BLIP, of which only the image encoder is of use.
-struct BlipImport {
-  std::filesystem::path weights;                ///< torch or safetensors, `visual_encoder.…` on top or under "model"
-  std::optional<std::filesystem::path> config;  ///< JSON with `image_encoder.heads` (or `vit.heads`)
-  DType dtype = DType::f32;
-  std::optional<std::int64_t> heads;  ///< published: 12
-};
-
-/// Writes a folder with the image encoder alone: the `image_encoder.safetensors` of a training run, and a `config.json`
-/// whose `image_encoder` is the recipe's table [model.image_encoder]. Throws as `import_ladic`.
-void import_blip(const BlipImport& from, const std::filesystem::path& folder);
-
 }  // namespace capdiff

@@ -18,10 +18,12 @@ GoldenReport verify_kind(const std::string& kind, const fs::path& folder, Backen
                          const VerifyOptions& options) {
   if (kind == "ladic") return verify_ladic(folder, backend, options.gradients);
   if (kind == "prefix-diffusion") return verify_prefix(folder, backend, options.gradients);
+  if (kind == "autoregressive") return verify_autoregressive(folder, backend, options.gradients);
   if (kind == "dpm-solver") return verify_dpm_solver(folder, backend);
   if (kind == "clip") return verify_clip(folder, backend);
   fail(ErrorCode::unsupported,
-       "{}: goldens of the kind '{}' are not verified; known: ladic, prefix-diffusion, dpm-solver, clip",
+       "{}: goldens of the kind '{}' are not verified; known: ladic, prefix-diffusion, autoregressive, dpm-solver, "
+       "clip",
        (folder / "golden.json").string(), kind);
 }
 

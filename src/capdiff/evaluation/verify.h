@@ -8,6 +8,7 @@
 
 namespace capdiff {
 
+class AutoregressiveGolden;
 class GoldenTensors;
 class LadicGolden;
 class PrefixGolden;
@@ -22,6 +23,8 @@ class GradientCheck {
   /// Recomputes the tensors `grad.…` and `opt.…`, and the losses of golden.json that belong to them, of a folder of the
   /// kind `prefix-diffusion`.
   virtual void check_prefix(const PrefixGolden& golden, GoldenTensors& tensors) = 0;
+  /// Recomputes the tensors `grad.…` of a folder of the kind `autoregressive`.
+  virtual void check_autoregressive(const AutoregressiveGolden& golden, GoldenTensors& tensors) = 0;
 };
 
 struct VerifyOptions {
@@ -36,8 +39,9 @@ struct VerifyOptions {
 };
 
 /// Recomputes every golden number of a folder with the program's own functions, in f32 on `backend`, and compares. The
-/// folder's kind is `kind` of its `golden.json` (`ladic`, `prefix-diffusion`, `dpm-solver`, `clip`); folders without
-/// that file are known by others: `wordpiece.json`, `cleaning.json`, `decode.json`; `clip_bpe.json`; `ptb.json`;
+/// folder's kind is `kind` of its `golden.json` (`ladic`, `prefix-diffusion`, `autoregressive`, `dpm-solver`, `clip`);
+/// folders without that file are known by others: `wordpiece.json`, `cleaning.json`, `decode.json`; `clip_bpe.json`;
+/// `ptb.json`;
 /// `*_expected.json`; `manifest.json`. A golden that nothing computes fails, and so does one that is missing. Throws
 /// `Error` where the folder cannot be read as what it claims to be.
 GoldenReport verify(const std::filesystem::path& folder, Backend& backend, const VerifyOptions& options = {});

@@ -16,6 +16,7 @@ inline constexpr std::size_t kMaxVocabularyBytes = std::size_t{16} << 20;
 
 GoldenReport verify_ladic(const std::filesystem::path& folder, Backend& backend, GradientCheck* gradients);
 GoldenReport verify_prefix(const std::filesystem::path& folder, Backend& backend, GradientCheck* gradients);
+GoldenReport verify_autoregressive(const std::filesystem::path& folder, Backend& backend, GradientCheck* gradients);
 /// Prefix-diffusion's measures of diversity and its finish of sentences, `diversity.json` of such a folder.
 void verify_diversity(const std::filesystem::path& file, GoldenReport& report);
 GoldenReport verify_dpm_solver(const std::filesystem::path& folder, Backend& backend);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "capdiff/base/error.h"
+#include "capdiff/base/hash.h"
 
 namespace capdiff {
 namespace {
@@ -22,6 +23,10 @@ Image::Image(int width_, int height_, std::vector<std::uint8_t> rgb_)
     : width(width_), height(height_), rgb(std::move(rgb_)) {
   if (rgb.size() != checked_byte_size(width, height))
     fail(ErrorCode::invalid_input, "a picture of {} x {} pixels cannot have {} bytes", width, height, rgb.size());
+}
+
+std::uint64_t content_hash(const Image& image) {
+  return xxh3_64(std::as_bytes(std::span(image.rgb))) ^ static_cast<std::uint64_t>(image.width);
 }
 
 Image flip_horizontal(const Image& image) {

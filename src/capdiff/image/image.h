@@ -41,6 +41,9 @@ struct Image {
   bool operator==(const Image&) const = default;
 };
 
+/// Identifies a picture by its pixels: what is drawn at random for it depends on this.
+std::uint64_t content_hash(const Image& image);
+
 /// Mirrored left to right.
 Image flip_horizontal(const Image& image);
 

@@ -6,13 +6,16 @@ BertEmbeddings::BertEmbeddings(Backend& backend, const Scope& scope, const BertC
     : backend_(&backend),
       word_(backend, scope / "word_embeddings", config.vocab_size, config.hidden, config.init()),
       position_(backend, scope / "position_embeddings", config.max_position, config.hidden, config.init()),
-      token_type_(backend, scope / "token_type_embeddings", config.type_vocab, config.hidden, config.init()),
       norm_(backend, scope / "LayerNorm", config.hidden, config.eps),
-      dropout_(config.dropout) {}
+      dropout_(config.dropout) {
+  if (config.type_vocab > 0)
+    token_type_.emplace(backend, scope / "token_type_embeddings", config.type_vocab, config.hidden, config.init());
+}
 
-Value BertEmbeddings::operator()(const Value& ids) const {
-  const Value position_and_type = backend_->add(position_.rows(ids.shape()[1]), token_type_.rows(1));
-  return backend_->dropout(norm_(backend_->add(word_(ids), position_and_type)), dropout_);
+Value BertEmbeddings::operator()(const Value& ids, std::int64_t first) const {
+  Value place = backend_->slice(position_.table(), 0, first, first + ids.shape()[1]);
+  if (token_type_) place = backend_->add(place, token_type_->rows(1));
+  return backend_->dropout(norm_(backend_->add(word_(ids), place)), dropout_);
 }
 
 BertLayers::BertLayers(Backend& backend, const Scope& scope, const BertConfig& config, std::int64_t first,
@@ -26,18 +29,21 @@ Value BertLayers::operator()(Value x, const Value& key_mask) const {
   return x;
 }
 
-LmHead::LmHead(Backend& backend, const Scope& scope, const BertConfig& config)
+LmHead::LmHead(Backend& backend, const Scope& scope, const BertConfig& config, const std::optional<Parameter>& tied)
     : backend_(&backend),
       dense_(backend, scope / "predictions" / "transform" / "dense", config.hidden, config.hidden, config.init()),
       norm_(backend, scope / "predictions" / "transform" / "LayerNorm", config.hidden, config.eps) {
   const Scope predictions = scope / "predictions";
-  const Parameter weight = (predictions / "decoder").get("weight", {config.vocab_size, config.hidden}, config.init());
+  const Parameter weight =
+      tied ? *tied : (predictions / "decoder").get("weight", {config.vocab_size, config.hidden}, config.init());
   const Parameter bias = predictions.get("bias", {config.vocab_size}, Init::zeros());
   decoder_ = backend.bind_linear({&weight, 1}, {&bias, 1});
 }
 
-Value LmHead::operator()(const Value& h) const {
-  return backend_->linear(norm_(dense_(h, Activation::gelu)), decoder_);
+Value LmHead::operator()(const Value& h, const Probe& probe) const {
+  const Value transformed = norm_(dense_(h, Activation::gelu));
+  if (probe) probe("head_transform", transformed);
+  return backend_->linear(transformed, decoder_);
 }
 
 }  // namespace capdiff

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "capdiff/nn/transformer.h"
@@ -13,7 +14,7 @@ struct BertConfig {
   std::int64_t heads = 12;
   std::int64_t intermediate = 3072;
   std::int64_t max_position = 512;
-  std::int64_t type_vocab = 2;
+  std::int64_t type_vocab = 2;  ///< 0: no embedding of token types
   float eps = 1e-12f;
   float dropout = 0.0f;
   float init_std = kInitStd;
@@ -22,17 +23,18 @@ struct BertConfig {
   Init init() const { return Init::normal(init_std); }
 };
 
-/// word + token type 0 + position, then LayerNorm. Parameters under `embeddings`.
+/// word + token type 0, where there are types, + position, then LayerNorm. Parameters under `embeddings`.
 class BertEmbeddings {
  public:
   BertEmbeddings(Backend& backend, const Scope& scope, const BertConfig& config);
 
-  /// ids i64 [B, L] → [B, L, hidden]
-  Value operator()(const Value& ids) const;
+  /// ids i64 [B, L], the tokens of positions first, first + 1, … → [B, L, hidden]
+  Value operator()(const Value& ids, std::int64_t first = 0) const;
 
  private:
   Backend* backend_;
-  Embedding word_, position_, token_type_;
+  Embedding word_, position_;
+  std::optional<Embedding> token_type_;
   LayerNorm norm_;
   float dropout_;
 };
@@ -52,10 +54,12 @@ class BertLayers {
 /// BERT's masked-language-model head: decoder(LN(gelu(dense(h)))) + bias. Parameters under `predictions`.
 class LmHead {
  public:
-  LmHead(Backend& backend, const Scope& scope, const BertConfig& config);
+  /// The decoder's weight is `tied`, such as a table of words, or a parameter of its own.
+  LmHead(Backend& backend, const Scope& scope, const BertConfig& config,
+         const std::optional<Parameter>& tied = std::nullopt);
 
-  /// h […, hidden] → logits […, vocab]
-  Value operator()(const Value& h) const;
+  /// h […, hidden] → logits […, vocab]. Probe `head_transform`: what the decoder is given.
+  Value operator()(const Value& h, const Probe& probe = {}) const;
 
  private:
   Backend* backend_;

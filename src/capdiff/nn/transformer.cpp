@@ -1,15 +1,24 @@
 #include "capdiff/nn/transformer.h"
 
+#include <array>
+
 #include "capdiff/base/error.h"
 
 namespace capdiff {
 namespace {
 
-/// Attention whose queries, keys and values stand side by side in `qkv` [B, L, 3 width].
+struct QueryKeyValue {
+  Value query, key, value;
+};
+
+/// The parts that stand side by side in `qkv` [B, L, 3 width].
+QueryKeyValue split(Backend& backend, const Value& qkv, std::int64_t width) {
+  return {backend.slice(qkv, -1, 0, width), backend.slice(qkv, -1, width, 2 * width),
+          backend.slice(qkv, -1, 2 * width, 3 * width)};
+}
+
 Value self_attention(Backend& backend, const Value& qkv, std::int64_t width, const AttentionOptions& options) {
-  const Value q = backend.slice(qkv, -1, 0, width);
-  const Value k = backend.slice(qkv, -1, width, 2 * width);
-  const Value v = backend.slice(qkv, -1, 2 * width, 3 * width);
+  const auto [q, k, v] = split(backend, qkv, width);
   return backend.attention(q, k, v, options);
 }
 
@@ -35,13 +44,39 @@ PostNormBlock::PostNormBlock(Backend& backend, const Scope& scope, const PostNor
   output_norm_ = LayerNorm(backend, scope / "output" / "LayerNorm", width, config.eps);
 }
 
-Value PostNormBlock::operator()(const Value& x, const Value& key_mask, std::span<const CrossSegment> cross) const {
+Value PostNormBlock::operator()(const Value& x, const Value& key_mask, std::span<const CrossSegment> cross,
+                                const Probe& probe) const {
+  const Value context = self_attention(
+      *backend_, qkv_(x), config_.width,
+      {.heads = config_.heads, .key_mask = key_mask, .causal = config_.causal, .dropout = config_.dropout});
+  return behind_attention(x, context, cross, probe);
+}
+
+Value PostNormBlock::extend(const Value& x, KeyValue& past, std::span<const CrossSegment> cross) const {
+  const bool first = !past.key;
+  if (!config_.causal || (!first && x.shape()[1] != 1))
+    fail(ErrorCode::internal, "[extend] {} positions behind others, of a {} layer", x.shape()[1],
+         config_.causal ? "causal" : "bidirectional");
+  auto [query, key, value] = split(*backend_, qkv_(x), config_.width);
+  if (!first) {
+    key = backend_->concat(std::array{past.key, key}, 1);
+    value = backend_->concat(std::array{past.value, value}, 1);
+  }
+  past = {key, value};
+  const Value context = backend_->attention(
+      query, key, value, {.heads = config_.heads, .key_mask = {}, .causal = first, .dropout = config_.dropout});
+  return behind_attention(x, context, cross, {});
+}
+
+Value PostNormBlock::behind_attention(const Value& x, const Value& context, std::span<const CrossSegment> cross,
+                                      const Probe& probe) const {
   const float p = config_.dropout;
-  const Value context = self_attention(*backend_, qkv_(x), config_.width,
-                                       {.heads = config_.heads, .key_mask = key_mask, .causal = false, .dropout = p});
   Value hidden = attention_norm_(backend_->dropout(attention_output_(context), p), x);
-  if (config_.cross_width > 0)
+  if (probe) probe("self_attn", hidden);
+  if (config_.cross_width > 0) {
     hidden = cross_norm_(backend_->dropout(cross_output_(cross_attention(hidden, cross)), p), hidden);
+    if (probe) probe("cross_attn", hidden);
+  }
   const Value inner = intermediate_(hidden, Activation::gelu);
   return output_norm_(backend_->dropout(output_(inner), p), hidden);
 }

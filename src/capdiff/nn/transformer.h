@@ -10,7 +10,8 @@
 
 namespace capdiff {
 
-/// Keys and values of one cross-attention layer, [B, N, width] each: computed once per image.
+/// Keys and values of one attention layer, [B, N, width] each: of cross-attention, computed once per image, or of the
+/// positions that a causal layer has seen so far.
 struct KeyValue {
   Value key, value;
 };
@@ -30,6 +31,7 @@ struct PostNormBlockConfig {
   float dropout = 0.0f;          ///< on probabilities and on each sub-layer's output, while training
   float init_std = kInitStd;     ///< of matrices that no file provides
   std::int64_t cross_width = 0;  ///< width of the tokens attended to; 0 leaves cross-attention out
+  bool causal = false;           ///< position i sees positions 0..i only
 };
 
 /// A BERT layer: self-attention, optional cross-attention, feed-forward, each followed by LN(x + ·). Parameter names
@@ -40,13 +42,20 @@ class PostNormBlock {
   PostNormBlock(Backend& backend, const Scope& scope, const PostNormBlockConfig& config);
 
   /// x [B, L, width]; key_mask as in AttentionOptions, may be empty; `cross` must be empty without cross-attention, and
-  /// its rows must add up to B with it.
-  Value operator()(const Value& x, const Value& key_mask, std::span<const CrossSegment> cross = {}) const;
+  /// its rows must add up to B with it. Probes `self_attn` and `cross_attn`: what the sub-layers make of x.
+  Value operator()(const Value& x, const Value& key_mask, std::span<const CrossSegment> cross = {},
+                   const Probe& probe = {}) const;
+  /// The same of a causal layer for positions behind those in `past`, which then has these too: n of them where it was
+  /// empty, else one. x [B, n, width] → [B, n, width].
+  Value extend(const Value& x, KeyValue& past, std::span<const CrossSegment> cross = {}) const;
 
   /// Keys and values of tokens [B, N, cross_width].
   KeyValue cross_key_value(const Value& tokens) const;
 
  private:
+  /// What follows attention: `context` is what x attends to.
+  Value behind_attention(const Value& x, const Value& context, std::span<const CrossSegment> cross,
+                         const Probe& probe) const;
   Value cross_attention(const Value& x, std::span<const CrossSegment> cross) const;
 
   Backend* backend_;

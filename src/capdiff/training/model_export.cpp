@@ -7,6 +7,7 @@
 #include <string>
 
 #include "capdiff/base/error.h"
+#include "capdiff/training/autoregressive_recipe.h"
 #include "capdiff/training/checkpoint.h"
 #include "capdiff/training/ladic_recipe.h"
 #include "capdiff/training/prefix_recipe.h"
@@ -23,12 +24,14 @@ struct CaptionerStage {
                 const std::map<std::string, HostTensor>& weights);
 };
 constexpr std::array kCaptionerStages{CaptionerStage{"ladic", export_ladic},
-                                      CaptionerStage{"prefix_diffusion", export_prefix}};
+                                      CaptionerStage{"prefix_diffusion", export_prefix},
+                                      CaptionerStage{"autoregressive", export_autoregressive}};
 
 const CaptionerStage& captioner_stage(const Recipe& recipe) {
   for (const CaptionerStage& stage : kCaptionerStages)
     if (recipe.has(stage.name)) return stage;
-  fail(ErrorCode::not_found, "{}: the recipe makes no captioner: it has neither [ladic] nor [prefix_diffusion]",
+  fail(ErrorCode::not_found,
+       "{}: the recipe makes no captioner: it has none of [ladic], [prefix_diffusion] and [autoregressive]",
        recipe.name());
 }
 

@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "capdiff/base/error.h"
+#include "capdiff/captioners/captioner.h"
 #include "capdiff/captioners/checkpoint_import.h"
-#include "capdiff/captioners/diffusion_captioner.h"
 #include "capdiff/training/model_files.h"
 #include "capdiff/training/starting_point.h"
 

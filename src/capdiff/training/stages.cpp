@@ -64,7 +64,8 @@ torch::Device rank_device(const Recipe& recipe, int local_rank) {
 const std::vector<Stage>& training_stages() {
   static const std::vector<Stage> stages{vocabulary_stage(),     language_model_stage(),  statistics_stage(),
                                          text_diffusion_stage(), image_encoder_stage(),   ladic_stage(),
-                                         clip_stage(),           word_vocabulary_stage(), prefix_stage()};
+                                         clip_stage(),           word_vocabulary_stage(), prefix_stage(),
+                                         autoregressive_stage()};
   return stages;
 }
 

@@ -96,6 +96,9 @@ Stage word_vocabulary_stage();
 /// Prefix-diffusion, down to a model folder.
 Stage prefix_stage();
 
+/// A captioner that writes from left to right, down to a model folder.
+Stage autoregressive_stage();
+
 /// All stages, in the order in which they run.
 const std::vector<Stage>& training_stages();
 

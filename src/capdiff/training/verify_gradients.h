@@ -9,6 +9,7 @@ class TorchGradientCheck final : public GradientCheck {
  public:
   void check_ladic(const LadicGolden& golden, GoldenTensors& tensors) override;
   void check_prefix(const PrefixGolden& golden, GoldenTensors& tensors) override;
+  void check_autoregressive(const AutoregressiveGolden& golden, GoldenTensors& tensors) override;
 };
 
 }  // namespace capdiff

@@ -223,6 +223,18 @@ TEST(LossGradients, CrossEntropyIsSoftmaxMinusTargetOverCountedRows) {
   expect_near(x.grad(), expected, 1e-6);
 }
 
+TEST(LossGradients, SmoothedCrossEntropySharesItsTargetOut) {
+  const auto backend = make_torch_backend({});
+  const auto logits = sample({2, 3}, 1);
+  const auto x = leaf(logits);
+  const auto targets = torch::tensor({2, -1}, torch::kLong);
+  TorchBackend::tensor(backend->cross_entropy(TorchBackend::value(x), TorchBackend::value(targets), 0.3f)).backward();
+  auto expected = logits.softmax(-1) - 0.1;
+  expected[0][2] -= 0.7;
+  expected[1].zero_();
+  expect_near(x.grad(), expected, 1e-6);
+}
+
 TEST(LossGradients, CrossEntropyOfNothingIsZero) {
   const auto backend = make_torch_backend({});
   const auto x = leaf(sample({2, 3}, 1));

@@ -55,7 +55,7 @@ class OneDnnBackend final : public Backend {
 
   Value mean_squared_error(const Value& a, const Value& b) override;
   Value mean_l2_distance(const Value& a, const Value& b) override;
-  Value cross_entropy(const Value& logits, const Value& targets) override;
+  Value cross_entropy(const Value& logits, const Value& targets, float smoothing) override;
 
  private:
   /// A fresh value and the memory to fill it through.

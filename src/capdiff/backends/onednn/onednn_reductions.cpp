@@ -173,13 +173,14 @@ Value OneDnnBackend::mean_l2_distance(const Value& a, const Value& b) {
   return result.value;
 }
 
-Value OneDnnBackend::cross_entropy(const Value& logits, const Value& targets) {
+Value OneDnnBackend::cross_entropy(const Value& logits, const Value& targets, float smoothing) {
   const float* const input = floats("cross_entropy", logits);
   const std::int64_t* const wanted = integers("cross_entropy", targets);
   if (without_last("cross_entropy", logits.shape()) != targets.shape())
     fail(ErrorCode::internal, "[cross_entropy] the logits have shape {}, the targets {}", to_string(logits.shape()),
          to_string(targets.shape()));
   const std::int64_t cols = logits.shape().cols();
+  const auto s = static_cast<double>(smoothing);
   double sum = 0.0;
   std::int64_t counted = 0;
   for (std::int64_t row = 0; row < targets.shape().numel(); ++row) {
@@ -189,9 +190,13 @@ Value OneDnnBackend::cross_entropy(const Value& logits, const Value& targets) {
       fail(ErrorCode::invalid_input, "[cross_entropy] target {} is outside the {} classes", target, cols);
     const float* const entries = input + row * cols;
     const double highest = static_cast<double>(*std::max_element(entries, entries + cols));
-    double total = 0.0;
-    for (std::int64_t i = 0; i < cols; ++i) total += std::exp(static_cast<double>(entries[i]) - highest);
-    sum += std::log(total) + highest - static_cast<double>(entries[target]);
+    double total = 0.0, all = 0.0;
+    for (std::int64_t i = 0; i < cols; ++i) {
+      total += std::exp(static_cast<double>(entries[i]) - highest);
+      all += static_cast<double>(entries[i]);
+    }
+    sum += std::log(total) + highest - (1.0 - s) * static_cast<double>(entries[target]) -
+           s * all / static_cast<double>(cols);
     ++counted;
   }
   auto result = output<float>(Shape{});

@@ -188,7 +188,7 @@ Value TorchBackend::mean_l2_distance(const Value& a, const Value& b) {
   });
 }
 
-Value TorchBackend::cross_entropy(const Value& logits, const Value& targets) {
+Value TorchBackend::cross_entropy(const Value& logits, const Value& targets, float smoothing) {
   return compute("cross_entropy", [&] {
     check_columns("cross_entropy", logits.shape());
     check_dtype("cross_entropy", "targets", targets, DType::i64);
@@ -199,8 +199,9 @@ Value TorchBackend::cross_entropy(const Value& logits, const Value& targets) {
            to_string(logits.shape()), to_string(targets.shape()));
     const torch::Tensor flat = tensor(targets).reshape({targets.shape().numel()});
     check_range("cross_entropy", "target", flat, -1, classes, ErrorCode::invalid_input);
-    const torch::Tensor sum = at::cross_entropy_loss(tensor(logits).reshape({flat.numel(), classes}), flat,
-                                                     /*weight=*/{}, at::Reduction::Sum, /*ignore_index=*/-1);
+    const torch::Tensor sum =
+        at::cross_entropy_loss(tensor(logits).reshape({flat.numel(), classes}), flat,
+                               /*weight=*/{}, at::Reduction::Sum, /*ignore_index=*/-1, static_cast<double>(smoothing));
     return sum / (flat != -1).sum().clamp_min(1);
   });
 }
