@@ -18,7 +18,7 @@ constexpr double kTextScores = 1e-5;  ///< relative, of a whole text
 constexpr double kStepScores = 1e-4;  ///< of sums of log-probabilities
 
 /// The number in a name such as "proc.repetition_1.1", behind `prefix`.
-double number_behind(const std::string& name, std::string_view prefix) {
+double number_in_name(const std::string& name, std::string_view prefix) {
   return std::stod(name.substr(prefix.size()));
 }
 
@@ -142,8 +142,8 @@ class AutoregressiveVerification {
     for (std::size_t row = 0; row < static_cast<std::size_t>(rows); ++row) {
       const auto written = ids.slice(static_cast<std::int64_t>(row), static_cast<std::int64_t>(row) + 1);
       const auto own = penalised.mutable_values<float>().subspan(row * size, size);
-      penalise_repetition(own, written.values<std::int64_t>(), number_behind(repetition, kRepetition), 0.0);
-      for (const TokenProbability& token : nucleus(own, {.top_p = number_behind(top_p, kTopP)})) {
+      penalise_repetition(own, written.values<std::int64_t>(), number_in_name(repetition, kRepetition), 0.0);
+      for (const TokenProbability& token : nucleus(own, {.top_p = number_in_name(top_p, kTopP)})) {
         const std::size_t at = row * size + static_cast<std::size_t>(token.token);
         kept.mutable_values<std::uint8_t>()[at] = 1;
         probabilities.mutable_values<float>()[at] = static_cast<float>(token.probability);

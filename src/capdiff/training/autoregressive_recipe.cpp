@@ -1,5 +1,7 @@
 #include "capdiff/training/autoregressive_recipe.h"
 
+#include <nlohmann/json.hpp>
+
 #include "capdiff/base/error.h"
 #include "capdiff/base/files.h"
 #include "capdiff/captioners/checkpoint_import.h"
