@@ -71,7 +71,7 @@ StepLosses LanguageModelObjective::losses(const Batch& batch) {
   const std::int64_t width = hidden.shape()[2];
   const Value chosen =
       b.gather(b.reshape(hidden, {hidden.shape().rows(), width}), b.upload(HostTensor::of({count}, masked.positions)));
-  const Value loss = b.cross_entropy(lm_head_(chosen), b.upload(HostTensor::of({count}, masked.targets)), 0.0f);
+  const Value loss = b.cross_entropy(lm_head_(chosen), b.upload(HostTensor::of({count}, masked.targets)));
   const torch::Tensor total = TorchBackend::tensor(loss);
   return {total, {{"masked_loss", total.detach()}}, static_cast<double>(count)};
 }

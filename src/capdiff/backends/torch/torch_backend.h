@@ -101,7 +101,7 @@ class TorchBackend final : public Backend {
   Value mean_squared_error(const Value& a, const Value& b) override;
   Value mean_l2_distance(const Value& a, const Value& b) override;
   /// 0 where no row counts. Throws `Error(invalid_input)` for a target outside [-1, V).
-  Value cross_entropy(const Value& logits, const Value& targets, float smoothing) override;
+  Value cross_entropy(const Value& logits, const Value& targets, float smoothing = 0.0f) override;
 
  private:
   torch::Tensor leaf(const Parameter& parameter);
