@@ -23,7 +23,8 @@ constexpr std::array kDataPaths{"dataset", "images", "unlabelled", "captions", "
 constexpr int kMaxBases = 8;
 constexpr std::array kTables{"data",       "from",           "model",           "scheduler",        "generation",
                              "vocabulary", "language_model", "statistics",      "text_diffusion",   "image_encoder",
-                             "ladic",      "clip",           "word_vocabulary", "prefix_diffusion", "validation"};
+                             "ladic",      "clip",           "word_vocabulary", "prefix_diffusion", "autoregressive",
+                             "validation"};
 
 toml::table parse_toml(std::string_view text, const std::string& source) {
   try {
