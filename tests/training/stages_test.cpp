@@ -99,7 +99,15 @@ TEST(TrainingStages, RunInTheOrderOfTheirDependencies) {
   std::vector<std::string> names;
   for (const Stage& stage : training_stages()) names.push_back(stage.name);
   EXPECT_THAT(names, ElementsAre("vocabulary", "language_model", "statistics", "text_diffusion", "image_encoder",
-                                 "ladic", "clip", "word_vocabulary", "prefix_diffusion"));
+                                 "ladic", "clip", "word_vocabulary", "prefix_diffusion", "autoregressive"));
+}
+
+TEST(TrainingStages, HaveTablesThatRecipesMayHave) {
+  const TemporaryFolder folder;
+  for (const Stage& stage : training_stages()) {
+    std::ofstream(folder.path() / "recipe.toml") << "[" << stage.name << "]\n";
+    EXPECT_TRUE(Recipe::load(folder.path() / "recipe.toml").has(stage.name));
+  }
 }
 
 }  // namespace
