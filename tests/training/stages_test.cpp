@@ -103,7 +103,7 @@ TEST(TrainingStages, RunInTheOrderOfTheirDependencies) {
 }
 
 TEST(TrainingStages, HaveTablesThatRecipesMayHave) {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   for (const Stage& stage : training_stages()) {
     std::ofstream(folder.path() / "recipe.toml") << "[" << stage.name << "]\n";
     EXPECT_TRUE(Recipe::load(folder.path() / "recipe.toml").has(stage.name));
