@@ -101,11 +101,10 @@ VisionTransformerConfig import_image(CheckpointImport& import, bool hugging_face
     fail(ErrorCode::usage, "--image-size {}: not a multiple of the patches' side, {}", *from.image_size, config.patch);
   config.image_size = *from.image_size;
   const std::int64_t side = config.image_size / config.patch;
-  import.convert_kept(std::string(kVisual) + ".pos_embed", {1, 1 + side * side, config.width},
-                      [side](const HostTensor& positions) { return resized_positions(positions, side);
-});
-return config;
-}  // namespace
+  const auto resize = [side](const HostTensor& positions) { return resized_positions(positions, side); };
+  import.convert_kept(std::string(kVisual) + ".pos_embed", {1, 1 + side * side, config.width}, resize);
+  return config;
+}
 
 /// What begins captions, and how the decoder computes.
 struct BlipText {
@@ -183,7 +182,7 @@ void write_image_encoder(const CheckpointImport& import, const VisionTransformer
   out.commit();
 }
 
-}  // namespace capdiff
+}  // namespace
 
 void import_blip(const BlipImport& from, const fs::path& folder) {
   const BlipSources sources(from);
