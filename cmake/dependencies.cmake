@@ -53,7 +53,9 @@ if(NOT CAPDIFF_BUILD_TRAIN STREQUAL OFF)
       target_include_directories(capdiff_libtorch SYSTEM BEFORE INTERFACE ${CMAKE_BINARY_DIR}/first)
     endif()
     target_include_directories(capdiff_libtorch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
-    target_link_libraries(capdiff_libtorch INTERFACE ${TORCH_LIBRARIES})
+    # The same packs export functions of the standard library, among them std::filesystem with other classes behind it:
+    # a program that finds those first crashes. So the standard library is searched before LibTorch.
+    target_link_libraries(capdiff_libtorch INTERFACE -Wl,--push-state,--no-as-needed stdc++ -Wl,--pop-state ${TORCH_LIBRARIES})
     if(TARGET c10_cuda)
       target_compile_definitions(capdiff_libtorch INTERFACE CAPDIFF_HAVE_CUDA_ALLOCATOR)
     endif()

@@ -111,9 +111,9 @@ TeacherGrids::TeacherGrids(TorchBackend& backend, const Teacher& teacher, const 
                   (torch::matmul(levels[k] - reduced[k].mean, reduced[k].axes) / reduced[k].scale).to(torch::kBFloat16);
               if (!levels_[k].defined())
                 levels_[k] = torch::zeros({photos.size(), projected.size(1), projected.size(2), projected.size(3)},
-                                          torch::kBFloat16);
-              for (std::size_t i = 0; i < part.size(); ++i)
-                levels_[k][part[i]].copy_(projected[static_cast<std::int64_t>(i)]);
+                                          projected.options());
+              levels_[k].index_copy_(0, torch::tensor(at::IntArrayRef(part.data(), part.size())).to(projected.device()),
+                                     projected);
             }
           });
 }
@@ -128,10 +128,11 @@ std::int64_t TeacherGrids::hint_for(std::int64_t size) const {
 torch::Tensor TeacherGrids::crops(std::int64_t level, const torch::Tensor& items, const torch::Tensor& transforms,
                                   std::int64_t size) const {
   const torch::NoGradGuard frozen;
+  const torch::Tensor& photos = levels_.at(static_cast<std::size_t>(level));
   const torch::Tensor grids =
-      levels_.at(static_cast<std::size_t>(level)).index_select(0, items).to(torch::kFloat).permute({0, 3, 1, 2});
-  const torch::Tensor places =
-      torch::affine_grid_generator(transforms, {items.size(0), grids.size(1), size, size}, /*align_corners=*/false);
+      photos.index_select(0, items.to(photos.device())).to(torch::kFloat).permute({0, 3, 1, 2});
+  const torch::Tensor places = torch::affine_grid_generator(
+      transforms.to(photos.device()), {items.size(0), grids.size(1), size, size}, /*align_corners=*/false);
   constexpr std::int64_t kBilinear = 0, kBorder = 1;
   return torch::grid_sampler(grids, places, kBilinear, kBorder, /*align_corners=*/false).flatten(2).transpose(1, 2);
 }
@@ -193,7 +194,7 @@ torch::Tensor DistillationObjective::predict(const HostTensor& pixels, const Pro
 
 StepLosses DistillationObjective::losses(const Batch& prepared) {
   const auto& batch = static_cast<const DistillationBatch&>(prepared);
-  torch::Tensor hint_loss = torch::zeros({});
+  torch::Tensor hint_loss = torch::zeros({}, backend_->device());
   auto hint = hints_.begin();
   const torch::Tensor predicted = predict(batch.pixels, [&](std::string_view name, const Value& value) {
     if (hint == hints_.end() || name != hint->probe) return;

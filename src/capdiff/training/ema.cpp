@@ -18,7 +18,10 @@ void MovingAverage::update(std::int64_t step) {
   const double k = static_cast<double>(step);
   const double rate = 1.0 - (warm_up_ ? std::min(decay_, (1.0 + k) / (10.0 + k)) : decay_);
   if (!on_cpu_) {
-    for (std::size_t i = 0; i < averages_.size(); ++i) averages_[i].lerp_(parameters_[i].second, rate);
+    std::vector<torch::Tensor> values;
+    for (const auto& [name, parameter] : parameters_) values.push_back(parameter);
+    at::_foreach_mul_(averages_, 1.0 - rate);
+    at::_foreach_add_(averages_, values, rate);
     return;
   }
   const auto weight = static_cast<float>(rate);

@@ -92,11 +92,11 @@ void AdamW::zero_gradients() {
 
 double AdamW::gradient_norm() const {
   if (kernel_ == Kernel::foreach) {
-    std::vector<torch::Tensor> norms;
+    std::vector<torch::Tensor> gradients;
     for (const auto& [name, parameter] : parameters_) {
-      if (parameter.grad().defined()) norms.push_back(parameter.grad().norm());
+      if (parameter.grad().defined()) gradients.push_back(parameter.grad());
     }
-    return norms.empty() ? 0.0 : torch::stack(norms).norm().item<double>();
+    return gradients.empty() ? 0.0 : torch::stack(at::_foreach_norm(gradients)).norm().item<double>();
   }
   std::vector<torch::Tensor> gradients(parameters_.size());
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
@@ -166,7 +166,7 @@ void AdamW::step_foreach(double learning_rate, double gradient_scale) {
   }
   if (p.empty()) return;
   if (gradient_scale != 1.0) g = at::_foreach_mul(g, gradient_scale);
-  for (std::size_t k = 0; k < p.size(); ++k) p[k].mul_(keeps[k]);
+  at::_foreach_mul_(p, keeps);
   at::_foreach_mul_(m, options_.beta1);
   at::_foreach_add_(m, g, 1.0 - options_.beta1);
   at::_foreach_mul_(v, options_.beta2);
