@@ -52,6 +52,16 @@ TEST_F(StartingPointTest, PartsCanComeFromElsewhereOrBeLeftOut) {
   EXPECT_EQ(value_of(parameters, "lm_head.x"), 5.0f);
 }
 
+TEST_F(StartingPointTest, TheImageEncoderCanBeThatOfAClip) {
+  std::filesystem::create_directories(folder_.path() / "clip");
+  write_safetensors(folder_.path() / "clip/model.safetensors",
+                    {{"visual.encoder.x", HostTensor::scalar(60)}, {"visual.proj", HostTensor::scalar(61)}});
+  ParameterStore parameters;
+  from("image_encoder = " + folder("clip")).add_to(parameters, 2);
+  EXPECT_EQ(value_of(parameters, "visual_encoder.x"), 60.0f);
+  EXPECT_FALSE(parameters.contains("visual.proj"));
+}
+
 TEST_F(StartingPointTest, LayersMoveWithTheSplit) {
   ParameterStore parameters;
   from("text = " + folder("whole")).add_to(parameters, 1);

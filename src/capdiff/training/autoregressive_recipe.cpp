@@ -35,11 +35,10 @@ Vocabulary autoregressive_vocabulary(const Recipe& recipe, const fs::path& run, 
 ParameterStore autoregressive_parameters(const Recipe& recipe) {
   const StartingPoint from = StartingPoint::of(recipe);
   ParameterStore parameters;
-  const auto add_part = [&](const SafetensorsFile& file, std::string_view prefix) {
-    add_tensors(parameters, file, [&](const std::string& name) { return name.starts_with(prefix) ? name : ""; });
-  };
-  if (from.model()) add_part(ModelFolder::open(*from.model()).weights(), "text_decoder.");
-  if (const auto file = from.weights("image_encoder")) add_part(*file, "visual_encoder.");
+  if (from.model())
+    add_tensors(parameters, ModelFolder::open(*from.model()).weights(),
+                [](const std::string& name) { return name.starts_with("text_decoder.") ? name : ""; });
+  if (const auto file = from.weights("image_encoder")) add_tensors(parameters, *file, image_encoder_name);
   parameters.initialise_missing(recipe.seed());
   return parameters;
 }

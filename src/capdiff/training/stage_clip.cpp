@@ -91,8 +91,9 @@ ParameterStore clip_parameters(const RunContext& run) {
   constexpr std::string_view kPrefix = "visual_encoder.";
   ParameterStore parameters;
   if (const auto file = run.from().weights("image_encoder"))
-    add_tensors(parameters, *file, [&](const std::string& name) {
-      return name.starts_with(kPrefix) ? std::string(kClipEncoder) + name.substr(kPrefix.size()) : "";
+    add_tensors(parameters, *file, [&](const std::string& stored) {
+      const std::string name = image_encoder_name(stored);
+      return name.empty() ? name : std::string(kClipEncoder) + name.substr(kPrefix.size());
     });
   parameters.initialise_missing(run.seed());
   return parameters;

@@ -61,8 +61,11 @@ void StartingPoint::add_to(ParameterStore& parameters, std::int64_t encoder_laye
     if (part.prefixes.front() == nullptr) continue;  // of no LaDiC
     const std::optional<SafetensorsFile> file = weights(part.name);
     if (!file) continue;
-    add_tensors(parameters, *file,
-                [&](const std::string& name) { return belongs(part, name) ? split_name(name, encoder_layers) : ""; });
+    add_tensors(parameters, *file, [&](const std::string& stored) {
+      const std::string image_encoder = image_encoder_name(stored);
+      const std::string& name = image_encoder.empty() ? stored : image_encoder;
+      return belongs(part, name) ? split_name(name, encoder_layers) : "";
+    });
   }
 }
 
@@ -75,6 +78,12 @@ void add_tensors(ParameterStore& parameters, const SafetensorsFile& file,
     require_finite(tensor, name, file.name());
     parameters.add(std::move(new_name), std::move(tensor));
   }
+}
+
+std::string image_encoder_name(const std::string& name) {
+  for (const std::string_view prefix : {"visual_encoder.", "visual.encoder."})
+    if (name.starts_with(prefix)) return fmt::format("visual_encoder.{}", name.substr(prefix.size()));
+  return "";
 }
 
 std::optional<BertLayerName> bert_layer(const std::string& name) {

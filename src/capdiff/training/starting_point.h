@@ -15,7 +15,7 @@ namespace capdiff {
 /// The table [from] of a recipe: folders of weights that training starts from instead of making them. `model` is a
 /// model folder and stands for all parts; `text`, `image_encoder`, `diffuser` and `clip` name a folder for one of them,
 /// or leave it out with "". Parts that `convert --from bert`, `--from blip` and `--from clip` write are such folders
-/// too.
+/// too, and the image encoder may be that of a CLIP which was trained here.
 class StartingPoint {
  public:
   /// Nothing where the recipe has no such table. Throws `Error(usage)` for unknown keys.
@@ -41,6 +41,9 @@ class StartingPoint {
 /// becomes empty are left out.
 void add_tensors(ParameterStore& parameters, const SafetensorsFile& file,
                  const std::function<std::string(const std::string& name)>& renamed);
+
+/// "visual_encoder.x" for a tensor of an image encoder, which a CLIP has as "visual.encoder.x"; empty for others.
+std::string image_encoder_name(const std::string& name);
 
 /// "space_encoder.encoder.layer.3.x" is ".x" of layer 3 of a BERT.
 struct BertLayerName {
