@@ -100,6 +100,9 @@ void append_attention_cases(std::vector<OperationCase>& cases) {
            {"Causal", 2, 2, 19, 19, 2, 9, 9, false, true},
            {"MaskedCausal", 2, 2, 40, 40, 2, 5, 5, true, true},
            {"SharedKeys", 6, 2, 5, 18, 2, 7, 7, true},
+           {"OneQuery", 6, 2, 1, 33, 2, 9, 17},
+           {"OneQueryMasked", 2, 2, 1, 50, 3, 16, 16, true},
+           {"TwoQueriesCausal", 3, 3, 2, 2, 2, 9, 9, false, true},
        })
     cases.push_back({"Attention" + c.name, [c](Backend& backend) { attention(backend, c); }});
   cases.push_back({"AttentionIgnoresMaskedKeys", attention_ignores_masked});

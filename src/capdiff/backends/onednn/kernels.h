@@ -51,6 +51,10 @@ struct AttentionHead {
   std::int64_t first_query = 0;
 };
 
+/// y = softmax(q kᵀ / sqrt(width)) v, read from where keys and values are: for so few queries that laying them out anew
+/// costs more than it saves. `scores` is memory for [keys].
+void attend_in_place(const AttentionHead& head, std::vector<float>& scores);
+
 /// Keys and values of one head, laid out for `attend`: keys transposed, rows padded to whole vectors.
 class PackedKeys {
  public:

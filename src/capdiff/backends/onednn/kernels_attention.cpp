@@ -51,7 +51,45 @@ CAPDIFF_SIMD_CLONES float exponentials(float* scores, std::int64_t n) {
   return sum == 0.0f ? 0.0f : 1.0f / sum;
 }
 
+/// scores[j] = scale · q · k[j] for n keys.
+CAPDIFF_SIMD_CLONES void multiply_keys(const float* q, float scale, const float* k, std::int64_t k_stride,
+                                       std::int64_t width, std::int64_t n, float* scores) {
+  for (std::int64_t j = 0; j < n; ++j) {
+    const float* const key = k + j * k_stride;
+    float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+    for (std::int64_t i = 0; i < width; ++i) sum += q[i] * key[i];
+    scores[j] = scale * sum;
+  }
+}
+
+/// y = scale · Σ_j weights[j] v[j] over n values.
+CAPDIFF_SIMD_CLONES void add_values(const float* weights, float scale, const float* v, std::int64_t v_stride,
+                                    std::int64_t width, std::int64_t n, float* y) {
+  std::fill_n(y, width, 0.0f);
+  for (std::int64_t j = 0; j < n; ++j) {
+    const float weight = weights[j] * scale;
+    const float* const value = v + j * v_stride;
+#pragma omp simd
+    for (std::int64_t i = 0; i < width; ++i) y[i] += weight * value[i];
+  }
+}
+
 }  // namespace
+
+void attend_in_place(const AttentionHead& head, std::vector<float>& scores) {
+  scores.resize(static_cast<std::size_t>(head.keys));
+  const float scale = 1.0f / std::sqrt(static_cast<float>(head.width));
+  for (std::int64_t r = 0; r < head.queries; ++r) {
+    const std::int64_t seen = head.causal ? std::min(head.keys, head.first_query + r + 1) : head.keys;
+    multiply_keys(head.q + r * head.q_stride, scale, head.k, head.k_stride, head.width, seen, scores.data());
+    if (head.key_mask)
+      for (std::int64_t j = 0; j < seen; ++j)
+        scores[static_cast<std::size_t>(j)] = head.key_mask[j] != 0.0f ? scores[static_cast<std::size_t>(j)] : kMasked;
+    const float inverse = exponentials(scores.data(), seen);
+    add_values(scores.data(), inverse, head.v, head.v_stride, head.value_width, seen, head.y + r * head.y_stride);
+  }
+}
 
 void PackedKeys::pack(const AttentionHead& head) {
   const std::int64_t key_stride = padded(head.keys);

@@ -19,6 +19,10 @@ constexpr std::int64_t kBlockRows = 16;
 /// Multiplications of a matrix product that take about as long as one elementary step.
 constexpr double kProductsPerStep = 16.0;
 
+/// Up to so many queries of a row, as when words are written one by one, keys are read from where they are. Rows that
+/// share keys do not count, so that a row's result does not depend on how many there are.
+constexpr std::int64_t kFewQueries = 2;
+
 double product(std::int64_t a, std::int64_t b, std::int64_t c = 1) {
   return static_cast<double>(a) * static_cast<double>(b) * static_cast<double>(c);
 }
@@ -162,6 +166,7 @@ Value OneDnnBackend::attention(const Value& q, const Value& k, const Value& v, c
   // One task is a head of one row of keys with all or, when there are too few heads to go round, some of the rows of
   // queries and of the queries of a row.
   const std::int64_t repeats = batch / key_batch;
+  const bool few = lq <= kFewQueries;
   const int threads = threads_for(product(batch * lq, lk, width + value_width) / 8.0);
   const std::int64_t groups = key_batch * heads;
   const std::int64_t parts = std::clamp<std::int64_t>(threads / groups, 1, repeats * lq);
@@ -172,6 +177,7 @@ Value OneDnnBackend::attention(const Value& q, const Value& k, const Value& v, c
 
   parallel_ranges(groups * batch_parts * query_parts, threads, [&](std::int64_t begin, std::int64_t end) {
     thread_local PackedKeys packed;
+    thread_local std::vector<float> scores;
     for (std::int64_t task = begin; task < end; ++task) {
       const std::int64_t query_part = task % query_parts;
       const std::int64_t batch_part = task / query_parts % batch_parts;
@@ -189,13 +195,13 @@ Value OneDnnBackend::attention(const Value& q, const Value& k, const Value& v, c
       work.causal = options.causal;
       work.first_query = std::min(lq, query_part * part_queries);
       work.queries = std::min(lq - work.first_query, part_queries);
-      packed.pack(work);
+      if (!few) packed.pack(work);
       const std::int64_t last = std::min(repeats, (batch_part + 1) * part_batches);
       for (std::int64_t repeat = batch_part * part_batches; repeat < last; ++repeat) {
         const std::int64_t row = (key_row * repeats + repeat) * lq + work.first_query;
         work.q = queries + row * width + head * work.width;
         work.y = result.data + row * value_width + head * work.value_width;
-        packed.attend(work);
+        few ? attend_in_place(work, scores) : packed.attend(work);
       }
     }
   });
