@@ -85,8 +85,8 @@ def check_ladic(folder, report, reference):
     nothing = released.encoder(released.no_picture)
     for name, computed in (("image", tokens[0]), ("image_b", tokens[1]), ("image_null", nothing)):
         report.compare(name + ".tokens", computed)
-    report.compare("schedule.time_table", models.time_embeddings(1000, reference["diffuser"]["hidden"])[
-        golden["schedule.time_table.t"]])
+    times = models.time_embeddings(reference["diffusion"]["T"], reference["diffuser"]["hidden"])
+    report.compare("schedule.time_table", times[golden["schedule.time_table.t"]])
     report.compare("schedule.linear.alpha_bar", torch.tensor(released.alpha_bar))
     report.compare("schedule.cosine.alpha_bar", torch.tensor(model("paper", "cached").alpha_bar))
     for name, image in (("cond", tokens), ("uncond", nothing.expand_as(tokens))):

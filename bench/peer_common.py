@@ -12,6 +12,17 @@ def keep_memory():
         libc.mallopt(setting, value)
 
 
+def openblas_kernels():
+    """The processor for which OpenBLAS, where this process has loaded it, chose its kernels; OPENBLAS_CORETYPE decides."""
+    files = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "blas" in line}
+    for file in sorted(files):
+        library = ctypes.CDLL(file)
+        if hasattr(library, "openblas_get_corename"):
+            library.openblas_get_corename.restype = ctypes.c_char_p
+            return library.openblas_get_corename().decode()
+    return ""
+
+
 def cpu_field(name):
     """What /proc/cpuinfo says of the first core."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():

@@ -309,8 +309,9 @@ class Ladic:
     """Captions by diffusion. `style` says what is computed how often:
 
     cached: the picture's features and their keys and values once, those of no picture when the model is loaded; both
-            branches of guidance as one batch.
-    released: as the authors' code has it: encoder, keys and values in every step for either branch, one after the other.
+        branches of guidance as one batch.
+    released: as the authors' code has it: encoder, keys and values in every step for either branch, one after the
+        other.
     """
 
     def __init__(self, weights, statistics, config, scheduler, style="cached", guidance=1.0):

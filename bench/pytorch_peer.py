@@ -5,12 +5,13 @@
   bench/pytorch_peer.py -m DIR --dtype bf16 --compare build/bin/capdiff        capdiff and the peer in turns
   bench/pytorch_peer.py --check tests/data/ladic_tiny                          goldens, recomputed
 
-LaDiC comes in two styles (--style). cached: features, keys and values of the pictures once, those of no picture when the
-model is loaded, both branches of guidance as one batch. released: as the authors' code has it, the image encoder twice in
-every step, the branches one after the other. Autoregressive models write a forced number of words greedily, with caches.
+LaDiC comes in two styles (--style). cached: features, keys and values of the pictures once, those of no picture when
+the model is loaded, both branches of guidance as one batch. released: as the authors' code has it, the image encoder
+twice in every step, the branches one after the other. Autoregressive models write a forced number of words greedily,
+with caches.
 
 A batch is timed from normalised pixels to ids of tokens. GFLOP are the additions and multiplications of matrix products
-and convolutions that a picture takes in that style. Python 3.9, PyTorch 1.13 (Debian: python3-torch) or later.
+and convolutions that a picture takes in that style. Python 3.11, PyTorch 1.13 (Debian: python3-torch) or later.
 """
 import argparse
 import collections
@@ -22,11 +23,15 @@ import sys
 import time
 from pathlib import Path
 
-import torch
+try:
+    import torch
+except ImportError:
+    print("skipped: this Python has no torch (Debian: python3-torch, for /usr/bin/python3)")
+    sys.exit(77)
 
 import peer_check
 import peer_models
-from peer_common import cpu_field, keep_memory, processor
+from peer_common import cpu_field, keep_memory, openblas_kernels, processor
 
 TYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 
@@ -59,7 +64,8 @@ def encoder_flop(config):
         flop, side, channels = 0, config["image_size"], 3
         for stage in config["stages"]:
             side, before, channels = (side + 1) // 2, channels, stage["channels"]
-            flop += linear(side * side, 9 * before, channels) + stage["blocks"] * linear(side * side, 10 * channels, channels)
+            flop += linear(side * side, 9 * before, channels)
+            flop += stage["blocks"] * linear(side * side, 10 * channels, channels)
         tokens, width = side * side, channels
     return flop + config["depth"] * layer_flop(tokens, width, config["mlp"], tokens), tokens, width
 
@@ -137,9 +143,6 @@ def seconds_per_batch(arguments, dtype, style):
 
 def measure(arguments, dtype, style):
     """Runs the model in this process → what there is to say about it."""
-    torch.set_num_threads(arguments.threads)
-    if arguments.keep_memory:
-        keep_memory()
     with torch.inference_mode():
         seconds = seconds_per_batch(arguments, dtype, style)
     median = statistics.median(seconds)
@@ -172,8 +175,8 @@ def command_of(contender, arguments, autoregressive):
     common = ["-m", arguments.model, "--json", "--batch", arguments.batch, "--dtype", contender.dtype,
               "--threads", arguments.threads, "--repeat", arguments.repeat, "--device", arguments.device]
     if contender.name == "capdiff":
-        return [arguments.compare, "bench", *common, *(["--length", arguments.words] if autoregressive else
-                                                      ["--steps", arguments.steps])]
+        own = ["--beams", 1, "--length", arguments.words] if autoregressive else ["--steps", arguments.steps]
+        return [arguments.compare, "bench", *common, *own]
     command = [sys.executable, __file__, *common, "--style", contender.style, "--steps", arguments.steps,
                "--words", arguments.words]
     return command + [option for option, given in (("--keep-memory", arguments.keep_memory),
@@ -206,6 +209,8 @@ def environment(arguments):
     if arguments.device == "cuda":
         where = f"{torch.cuda.get_device_name()}, {where}"
     versions = [f"PyTorch {torch.__version__}"]
+    if openblas_kernels():
+        versions.append(f"its OpenBLAS with kernels for {openblas_kernels()}")
     if arguments.compare:
         versions.append(output_of([arguments.compare, "--version"]).strip())
     return f"{where}; {', '.join(versions)}"
@@ -216,8 +221,9 @@ def print_table(seconds, arguments):
     reference = next(iter(seconds.values()))
     print(f"{arguments.model.name}, batch {arguments.batch}, threads: {arguments.threads}; {environment(arguments)}")
     print(f"medians of {arguments.repeat} batches, and of them in {arguments.rounds} rounds\n")
-    print("| | dtype | batch | seconds per batch | images/s | GFLOP per image | GFLOP/s | times the first row's speed (range) |")
-    print("|---|---|---|---|---|---|---|---|")
+    columns = ["", "dtype", "batch", "seconds per batch", "images/s", "GFLOP per image", "GFLOP/s",
+               "times the first row's speed (range)"]
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for contender, values in seconds.items():
         median = statistics.median(values)
         rate = arguments.batch / median
@@ -260,6 +266,9 @@ def parse():
 
 def main():
     arguments = parse()
+    torch.set_num_threads(arguments.threads)
+    if arguments.keep_memory:
+        keep_memory()
     if arguments.check:
         sys.exit(0 if peer_check.check(arguments.check) else 1)
     if arguments.compare:
@@ -272,8 +281,8 @@ def main():
                 continue
             times = result["seconds"]
             print(f"{style}, {dtype}: {times['median']:.4g} s ({times['min']:.4g}–{times['max']:.4g}) per batch of "
-                  f"{result['batch']}, {result['images_per_second']:.3g} images/s, {result['gflop']:.4g} GFLOP per image, "
-                  f"{result['gflop_per_second']:.0f} GFLOP/s")
+                  f"{result['batch']}, {result['images_per_second']:.3g} images/s, {result['gflop']:.4g} GFLOP "
+                  f"per image, {result['gflop_per_second']:.0f} GFLOP/s")
 
 
 if __name__ == "__main__":
