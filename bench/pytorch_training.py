@@ -13,12 +13,10 @@ data under $CAPDIFF_DATA. Python 3.11, PyTorch 1.13 (Debian: python3-torch).
 import argparse
 import collections
 import concurrent.futures
-import ctypes
 import json
 import math
 import multiprocessing
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -30,6 +28,8 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from peer_common import keep_memory, processor
 
 EPS = 1e-12
 TIME_STEPS = 1000
@@ -341,14 +341,6 @@ class Trainer:
             sys.exit(f"these parameters should learn and have no gradient: {', '.join(without)}")
 
 
-def keep_memory():
-    """Has glibc keep the memory of large tensors, which every step frees and asks for again, as capdiff does."""
-    trim_threshold, top_pad, mmap_threshold = -1, -2, -3
-    libc = ctypes.CDLL(None)
-    for setting, value in ((mmap_threshold, 1 << 30), (trim_threshold, 1 << 30), (top_pad, 1 << 26)):
-        libc.mallopt(setting, value)
-
-
 def measure(recipe, arguments):
     """Trains in this process → samples per second after the warm-up, and how many numbers learn."""
     torch.set_num_threads(arguments.threads)
@@ -447,13 +439,6 @@ def compare(recipe, arguments):
         rates["PyTorch"].append(peer)
         rates["PyTorch, memory kept"].append(run_peer(recipe, arguments, keep_memory)[0])
     return rates
-
-
-def processor():
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor()
 
 
 def print_table(rates, gflop, arguments, versions):
