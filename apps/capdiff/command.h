@@ -25,6 +25,7 @@ void add_configuration(CLI::App& command, Action& action, Action run);
 void add_caption(CLI::App& app, Action& action);
 void add_evaluate(CLI::App& app, Action& action);
 void add_fill(CLI::App& app, Action& action);
+void add_bench(CLI::App& app, Action& action);
 void add_alignment(CLI::App& app, Action& action);
 void add_info(CLI::App& app, Action& action);
 void add_convert(CLI::App& app, Action& action);

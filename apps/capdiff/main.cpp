@@ -13,7 +13,6 @@ using namespace capdiff;
 
 /// Subcommands that the command line promises and this version does not have.
 constexpr const char* kLater[][2] = {
-    {"bench", "Measure speed"},
     {"serve", "Serve captions over HTTP"},
 };
 
@@ -38,6 +37,7 @@ int run(int argc, char** argv) {
   app::add_convert(app, action);
   app::add_tokenize(app, action);
   app::add_verify(app, action);
+  app::add_bench(app, action);
   for (const auto& [name, description] : kLater) {
     CLI::App* command = app.add_subcommand(name, fmt::format("{} (not yet)", description));
     command->allow_extras();

@@ -95,6 +95,17 @@ struct BackendOptions {
   bool deterministic = false;
 };
 
+/// Parts of the road from a picture's bytes to words, for those who measure it.
+enum class CaptionStage {
+  decode,
+  preprocess,
+  encoder,
+  condition,  ///< what a decoder needs to know of pictures
+  step,       ///< calls of the network that denoises, or of the one that says the next word, and what moves between them
+  words,      ///< from latents to captions
+};
+std::string_view name_of(CaptionStage stage);
+
 /// The vocabulary in which every model is written. Values are row-major; images are channels-last [B, H, W, C], so that
 /// the tokens of a feature map are a reshape. Shapes are checked: a mismatch is an `Error(internal)` that begins with
 /// the operation's name. Ranks are free where "…" stands.
@@ -104,6 +115,10 @@ class Backend {
 
   virtual std::string_view name() const = 0;
   const BackendOptions& options() const { return options_; }
+  /// Of the library underneath, "2.7.3"; empty where there is none.
+  virtual std::string library_version() const { return {}; }
+  /// What follows belongs to `stage`. Only a backend that measures (`MeteredBackend`) wants to know.
+  virtual void enter(CaptionStage /*stage*/) {}
 
   // Movement.
   /// f32, bf16 and f16 become f32; integers become i64.

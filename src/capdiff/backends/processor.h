@@ -1,5 +1,8 @@
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "capdiff/tensor/dtype.h"
 
 namespace capdiff {
@@ -7,5 +10,10 @@ namespace capdiff {
 /// The arithmetic that `--dtype auto` stands for, a fixed function of the processor's flags: bf16 where it has AMX for
 /// it, otherwise f32.
 DType automatic_compute_type();
+
+/// "AMD EPYC 9B45", as the processor calls itself; empty where it does not say.
+std::string processor_name();
+/// Which of avx2, avx512, avx512_vnni, avx512_bf16, amx_bf16 and amx_int8 it has.
+std::vector<std::string> processor_flags();
 
 }  // namespace capdiff

@@ -63,6 +63,8 @@ TokenRules AutoregressiveCaptioner::rules(const LeftToRight& how, const Generati
                    .repetition_penalty = how.repetition_penalty};
   if (how.min_length > how.max_length)
     fail(ErrorCode::usage, "captions of at least {} and at most {} pieces", how.min_length, how.max_length);
+  if (how.min_length > room)
+    fail(ErrorCode::usage, "--min-length {}: this model's captions have at most {} pieces", how.min_length, room);
   if (!options.length) return rules;
   if (*options.length < 1 || *options.length > room)
     fail(ErrorCode::usage, "--length {}: this model's captions have between 1 and {} words", *options.length, room);
@@ -76,9 +78,12 @@ std::vector<Caption> AutoregressiveCaptioner::draw(std::span<const Image> images
     fail(ErrorCode::unsupported, "--trace: this model writes from left to right; there is no denoising to show");
   const LeftToRight how = options.left_to_right.value_or(*defaults_.left_to_right);
   const TokenRules allowed = rules(how, options);
+  backend_->enter(CaptionStage::preprocess);
   const Value pixels = backend_->upload(preprocessor_.batch(images));
-  CaptionWriter writer(*backend_, model_.decoder(),
-                       model_.decoder().image(model_.image_encoder().encode(pixels).patches));
+  backend_->enter(CaptionStage::encoder);
+  const ImageTokens tokens = model_.image_encoder().encode(pixels);
+  backend_->enter(CaptionStage::condition);
+  CaptionWriter writer(*backend_, model_.decoder(), model_.decoder().image(tokens.patches));
   std::vector<WrittenText> texts;
   if (samples(how, options.candidates)) {
     std::vector<RandomStream> random;
@@ -89,6 +94,7 @@ std::vector<Caption> AutoregressiveCaptioner::draw(std::span<const Image> images
   } else {
     texts = beam_search(writer, images.size(), prompt_, allowed, {how.beams, how.length_penalty});
   }
+  backend_->enter(CaptionStage::words);
   std::vector<Caption> captions(images.size());
   for (std::size_t i = 0; i < texts.size(); ++i)
     captions[i / static_cast<std::size_t>(options.candidates)].candidates.push_back(

@@ -31,6 +31,7 @@ NextTokens CaptionWriter::next(std::span<const std::int64_t> parents, std::span<
 }
 
 NextTokens CaptionWriter::extended(const HostTensor& ids) {
+  backend_->enter(CaptionStage::step);
   rows_ = static_cast<std::size_t>(ids.shape()[0]);
   const Value logits = decoder_->extend(backend_->upload(ids), written_, image_);
   // log Σ exp is what the largest logit has above its log-probability.

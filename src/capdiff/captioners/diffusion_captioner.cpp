@@ -48,9 +48,9 @@ class DiffusionCaptioner::PictureNoise final : public NoiseSource {
  public:
   PictureNoise(Backend& backend, std::uint64_t seed, std::span<const Row> rows, std::int64_t length, std::int64_t width,
                double scale)
-      : backend_(backend), seed_(seed), rows_(rows), length_(length), width_(width), scale_(scale) {}
+      : backend_(backend), seed_(seed), rows_(rows), length_(length), width_(width), scale_(scale), initial_(draw(0)) {}
 
-  Value initial() override { return draw(0); }
+  Value initial() override { return initial_; }
   Value step(std::int64_t number) override { return draw(static_cast<std::uint32_t>(number) + 1); }
   Value restart() override { return draw(kRestart); }
 
@@ -72,7 +72,15 @@ class DiffusionCaptioner::PictureNoise final : public NoiseSource {
   std::span<const Row> rows_;
   std::int64_t length_, width_;
   double scale_;
+  Value initial_;
 };
+
+void DiffusionCaptioner::set_positions(std::int64_t positions) {
+  const auto least = static_cast<std::int64_t>(layout_.before.size() + layout_.after.size()) + 1;
+  if (positions < least)
+    fail(ErrorCode::usage, "{} positions: this model's captions have {} or more, for one word", positions, least);
+  layout_.length = positions;
+}
 
 std::vector<DiffusionCaptioner::Row> DiffusionCaptioner::rows_of(std::span<const Image> images,
                                                                  std::int64_t count_each) {
@@ -118,12 +126,20 @@ DiffusionCaptioner::Drawn DiffusionCaptioner::walk(std::span<const Image> images
                      levels.schedule.config().sample_noise_factor);
   Drawn drawn;
   drawn.traces.resize(rows.size());
-  SamplingTask task{
-      .denoise = denoiser(images, levels, options),
-      .noise = &noise,
-      .confidence = [&](const Value& x0) { return backend_->download(backend_->max(backend_->softmax(logits(x0)))); },
-      .known = known,
-      .observe = {}};
+  const DenoiseStep network = denoiser(images, levels, options);
+  SamplingTask task{.denoise =
+                        [&](const Value& x_t, const Value& self_condition, std::int64_t t) {
+                          backend_->enter(CaptionStage::step);
+                          return network(x_t, self_condition, t);
+                        },
+                    .noise = &noise,
+                    .confidence =
+                        [&](const Value& x0) {
+                          backend_->enter(CaptionStage::words);
+                          return backend_->download(backend_->max(backend_->softmax(logits(x0))));
+                        },
+                    .known = known,
+                    .observe = {}};
   const HostTensor reference = options.trace ? reference_latent(options) : HostTensor();
   if (options.trace) task.observe = [&](const SamplerCall& call) { trace(call, reference, drawn.traces); };
   const SamplerConfig sampler{
@@ -131,7 +147,9 @@ DiffusionCaptioner::Drawn DiffusionCaptioner::walk(std::span<const Image> images
       .eta = options.eta,
       .time_shift = levels.time_shift,
       .back_and_refine = options.refine ? std::optional(options.back_and_refine) : std::nullopt};
-  drawn.logits = backend_->download(logits(sample(*backend_, levels.schedule, sampler, levels.times, task)));
+  const Value x0 = sample(*backend_, levels.schedule, sampler, levels.times, task);
+  backend_->enter(CaptionStage::words);
+  drawn.logits = backend_->download(logits(x0));
   return drawn;
 }
 
@@ -192,6 +210,7 @@ Candidate DiffusionCaptioner::caption_of_length(std::span<const float> logits, c
 }
 
 std::vector<Caption> DiffusionCaptioner::draw(std::span<const Image> images, const GenerationOptions& options) {
+  backend_->enter(CaptionStage::preprocess);
   const std::vector<Row> rows = rows_of(images, options.candidates);
   std::optional<KnownPositions> known;
   if (options.length) known = fixed_length(*options.length, static_cast<std::int64_t>(rows.size()));

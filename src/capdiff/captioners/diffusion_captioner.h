@@ -42,6 +42,12 @@ class DiffusionCaptioner : public Captioner {
   Caption fill(const Image& image, const CaptionTemplate& sentence, const GenerationOptions& options) final;
   const GenerationOptions& defaults() const final { return defaults_; }
 
+  /// L: positions that are computed for every caption, its words and the tokens around them.
+  std::int64_t positions() const { return layout_.length; }
+  /// Computes another number than the model was trained with, to see what it costs. Throws `Error(usage)` where no word
+  /// would fit; more than the network has are refused when captions are drawn.
+  void set_positions(std::int64_t positions);
+
  protected:
   DiffusionCaptioner(Backend& backend, CaptionLayout layout, GenerationOptions defaults)
       : backend_(&backend), layout_(std::move(layout)), defaults_(std::move(defaults)) {}

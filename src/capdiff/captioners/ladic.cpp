@@ -65,9 +65,12 @@ DenoiseStep LadicCaptioner::denoiser(std::span<const Image> images, const NoiseL
          "--clamp: LaDiC's latents are hidden states of sentences; there is no table of words to draw them to");
   if (options.guidance != 0.0 && !null_) null_ = model_.null_condition();
   const Value pixels = backend().upload(preprocessor_.batch(images));
+  backend().enter(CaptionStage::encoder);
+  const ImageTokens tokens = model_.image_encoder().encode(pixels);
+  backend().enter(CaptionStage::condition);
   const auto T = static_cast<double>(levels.schedule.time_steps());
-  return [this, condition = model_.denoiser().condition(model_.image_encoder().encode(pixels)),
-          guidance = options.guidance, low = options.guidance_low * T,
+  return [this, condition = model_.denoiser().condition(tokens), guidance = options.guidance,
+          low = options.guidance_low * T,
           high = options.guidance_high * T](const Value& x_t, const Value& self_condition, std::int64_t t) {
     const bool guides = guidance != 0.0 && static_cast<double>(t) >= low && static_cast<double>(t) <= high;
     return model_.guided(x_t, self_condition, t, condition, guides ? &*null_ : nullptr, guidance);

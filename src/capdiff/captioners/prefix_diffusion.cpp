@@ -59,10 +59,13 @@ DenoiseStep PrefixDiffusionCaptioner::denoiser(std::span<const Image> images, co
          options.guidance);
   if (options.guidance != 0.0 && !null_) null_ = model_.null_prefix();
   const Value pixels = backend().upload(preprocessor_.batch(images));
+  backend().enter(CaptionStage::encoder);
+  const Value feature = model_.image_feature(pixels);
+  backend().enter(CaptionStage::condition);
   const std::int64_t T = levels.schedule.time_steps();
   const auto span = static_cast<double>(T);
-  return [this, T, prefix = model_.denoiser().prefix(model_.image_feature(pixels)), clamping = options.clamping,
-          guidance = options.guidance, low = options.guidance_low * span,
+  return [this, T, prefix = model_.denoiser().prefix(feature), clamping = options.clamping, guidance = options.guidance,
+          low = options.guidance_low * span,
           high = options.guidance_high * span](const Value& x_t, const Value& /*self_condition*/, std::int64_t t) {
     const auto at = static_cast<double>(t);
     const bool guides = guidance != 0.0 && at >= low && at <= high;

@@ -1,5 +1,7 @@
 #include "capdiff/backends/onednn/dnnl_common.h"
 
+#include <fmt/format.h>
+
 #include <cstddef>
 #include <new>
 
@@ -33,6 +35,11 @@ void append_eltwise(dnnl::post_ops& post_ops, dnnl::algorithm algorithm, float a
 }
 
 }  // namespace
+
+std::string library_version() {
+  const dnnl_version_t* const version = dnnl_version();
+  return fmt::format("{}.{}.{}", version->major, version->minor, version->patch);
+}
 
 const dnnl::engine& cpu() {
   static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);

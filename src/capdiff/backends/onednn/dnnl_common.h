@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <oneapi/dnnl/dnnl.hpp>
+#include <string>
 #include <vector>
 
 #include "capdiff/backends/backend.h"
@@ -11,6 +12,9 @@ namespace capdiff::onednn {
 
 /// True for oneDNN 3 and later, which create primitives without operation descriptors.
 #define CAPDIFF_DNNL_V3 (DNNL_VERSION_MAJOR >= 3)
+
+/// Of oneDNN, "2.7.3".
+std::string library_version();
 
 /// The CPU, created on first use.
 const dnnl::engine& cpu();

@@ -19,6 +19,7 @@ class OneDnnBackend final : public Backend {
   explicit OneDnnBackend(BackendOptions options);
 
   std::string_view name() const override { return "onednn"; }
+  std::string library_version() const override { return onednn::library_version(); }
 
   Value upload(const HostTensor& tensor) override;
   HostTensor download(const Value& value) override;

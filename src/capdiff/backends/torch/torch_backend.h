@@ -62,6 +62,7 @@ class TorchBackend final : public Backend {
   std::map<std::string, HostTensor> state() const;
 
   std::string_view name() const override { return "torch"; }
+  std::string library_version() const override { return TORCH_VERSION; }
 
   Value upload(const HostTensor& tensor) override;
   HostTensor download(const Value& value) override;
