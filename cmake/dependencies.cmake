@@ -57,7 +57,7 @@ if(NOT CAPDIFF_BUILD_TRAIN STREQUAL OFF)
     # a program that finds those first crashes. So the standard library is searched before LibTorch.
     target_link_libraries(capdiff_libtorch INTERFACE -Wl,--push-state,--no-as-needed stdc++ -Wl,--pop-state ${TORCH_LIBRARIES})
     if(TARGET c10_cuda)
-      target_compile_definitions(capdiff_libtorch INTERFACE CAPDIFF_HAVE_CUDA_ALLOCATOR)
+      target_compile_definitions(capdiff_libtorch INTERFACE CAPDIFF_HAVE_CUDA)
     endif()
     # Linked by name, so that the loader never falls back on a slower BLAS.
     find_library(CAPDIFF_OPENBLAS NAMES openblas libopenblas.so.0 PATH_SUFFIXES openblas-openmp)

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "apps/capdiff/bracketed.h"
+#include "apps/capdiff/command.h"
 #include "capdiff/base/error.h"
 #include "capdiff/base/logging.h"
 #include "capdiff/training/interruption.h"
@@ -48,6 +50,7 @@ struct VerifyArguments {
   std::string folder;
   std::string vocabulary;
   std::string meteor_data;
+  std::string backend = "torch", device = "cpu";
   bool json = false;
 };
 
@@ -103,6 +106,10 @@ CLI::App* add_export(CLI::App& app, ExportArguments& arguments) {
 CLI::App* add_verify(CLI::App& app, VerifyArguments& arguments) {
   CLI::App* verify = app.add_subcommand("verify", "Recompute a folder of golden numbers with LibTorch and compare");
   verify->add_option("GOLDEN_DIR", arguments.folder, "Folder of goldens")->required();
+  verify->add_option("--backend", arguments.backend, "What computes")->check(CLI::IsMember({"torch"}));
+  verify->add_option("--device", arguments.device, "Where to compute")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
   verify->add_option("--vocab", arguments.vocabulary, "Vocabulary of the tokeniser's goldens")->type_name("FILE");
   verify->add_option("--meteor-data", arguments.meteor_data, "METEOR's data folder, for the goldens of the metrics")
       ->type_name("DIR");
@@ -115,7 +122,8 @@ int run_verify(const VerifyArguments& arguments) {
   capdiff::VerifyOptions options{.gradients = &gradients};
   if (!arguments.vocabulary.empty()) options.vocabulary = arguments.vocabulary;
   if (!arguments.meteor_data.empty()) options.meteor_data = arguments.meteor_data;
-  const auto backend = capdiff::make_torch_backend({});
+  const auto backend =
+      capdiff::make_torch_backend({}, arguments.device == "cuda" ? torch::Device(torch::kCUDA, 0) : torch::kCPU);
   const capdiff::GoldenReport report = capdiff::verify(arguments.folder, *backend, options);
   fmt::print("{}", arguments.json ? capdiff::to_json(report).dump(2) + "\n" : capdiff::to_table(report));
   return report.failed() == 0 ? 0 : kFailed;
@@ -135,11 +143,8 @@ void keep_memory() {
   mallopt(M_TOP_PAD, 1 << 26);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  keep_memory();
-  CLI::App app("Trains the captioners of capdiff", "capdiff-train");
+int run(int argc, char** argv) {
+  CLI::App app("Trains the captioners of capdiff, and computes with LibTorch what capdiff does", "capdiff-train");
   app.set_version_flag("--version", "capdiff-train " CAPDIFF_VERSION);
   app.require_subcommand(1);
   TrainArguments arguments;
@@ -148,17 +153,32 @@ int main(int argc, char** argv) {
   const CLI::App* export_command = add_export(app, exported);
   VerifyArguments verified;
   const CLI::App* verify = add_verify(app, verified);
+  capdiff::app::Action action;
+  capdiff::app::add_caption(app, action);
+  capdiff::app::add_fill(app, action);
+  capdiff::app::add_evaluate(app, action);
+  capdiff::app::add_alignment(app, action);
+  capdiff::app::add_bench(app, action);
+  capdiff::app::restore_brackets(app);
   try {
-    app.parse(argc, argv);
+    app.parse(capdiff::app::arguments_with_brackets_kept(argc, argv));
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kWrongUsage;
   }
+  if (train->parsed()) run_train(arguments);
+  if (export_command->parsed())
+    capdiff::export_checkpoint(exported.run, exported.output, {exported.step, exported.averaged});
+  if (verify->parsed()) return run_verify(verified);
+  return action ? action() : 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  keep_memory();
   try {
     capdiff::set_up_logging();
-    if (train->parsed()) run_train(arguments);
-    if (export_command->parsed())
-      capdiff::export_checkpoint(exported.run, exported.output, {exported.step, exported.averaged});
-    return verify->parsed() ? run_verify(verified) : 0;
+    return run(argc, argv);
   } catch (const capdiff::Interrupted& interrupted) {
     return report(interrupted.what(), 128 + interrupted.signal());
   } catch (const capdiff::Error& error) {

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/capdiff/command.h"
+#include "apps/capdiff/make_backend.h"
 #include "apps/capdiff/model_options.h"
 #include "capdiff/base/error.h"
 #include "capdiff/base/progress.h"
@@ -16,7 +17,7 @@ namespace capdiff::app {
 namespace {
 
 struct AlignmentOptions {
-  std::string model, dataset, images, split = "test";
+  std::string model, dataset, images, split = "test", device = "cpu";
   std::int64_t limit = 1000;
   bool json = false;
 };
@@ -34,7 +35,7 @@ int alignment(const AlignmentOptions& options) {
   const auto photos =
       photo_sources(dataset, options.images.empty() ? dataset.folder : std::filesystem::path(options.images));
 
-  const auto backend = make_onednn_backend({});
+  const auto backend = make_backend({}, options.device);
   const PrefixConfig config = PrefixConfig::of_folder(folder);
   const PrefixModel model(*backend, prefix_parameters(folder), config, /*with_image_tower=*/true);
   const Preprocessor preprocessor = folder_preprocessor(folder, Preprocessor(), model.image_size());
@@ -69,6 +70,7 @@ void add_alignment(CLI::App& app, Action& action) {
   command->add_option("--limit", options->limit, "Only the first N pictures")
       ->check(CLI::Range(std::int64_t{2}, std::int64_t{1'000'000}))
       ->capture_default_str();
+  add_device_option(*command, options->device);
   command->add_flag("--json", options->json, "Print one JSON object");
   add_configuration(*command, action, [options] { return alignment(*options); });
 }

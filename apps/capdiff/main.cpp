@@ -16,6 +16,17 @@ constexpr const char* kLater[][2] = {
     {"serve", "Serve captions over HTTP"},
 };
 
+/// The option of the chosen subcommand that only capdiff-train can follow, or nothing.
+const char* option_for_train(const CLI::App& app) {
+  constexpr const char* kOptions[][3] = {{"--device", "cuda", "'--device cuda'"},
+                                         {"--backend", "torch", "'--backend torch'"}};
+  const CLI::App& command = *app.get_subcommands().front();
+  for (const auto& [name, value, both] : kOptions)
+    if (const CLI::Option* option = command.get_option_no_throw(name); option && option->as<std::string>() == value)
+      return both;
+  return nullptr;
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"Captions images by diffusion.", "capdiff"};
   app.set_version_flag("--version", "capdiff " CAPDIFF_VERSION);
@@ -56,6 +67,7 @@ int run(int argc, char** argv) {
     const int code = app.exit(error);
     return code == 0 ? app::kDone : app::kUsage;
   }
+  if (const char* option = option_for_train(app)) app::execute_train({argv + 1, argv + argc}, option);
   return action();
 }
 

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <vector>
 
+#include "apps/capdiff/make_backend.h"
 #include "capdiff/backends/processor.h"
 #include "capdiff/base/error.h"
 
@@ -13,9 +14,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-DType compute_type(const std::string& name) {
-  if (name == "f32") return DType::f32;
-  if (name == "bf16") return DType::bf16;
+DType compute_type(const ModelOptions& options) {
+  if (options.dtype == "f32") return DType::f32;
+  if (options.dtype == "bf16" || options.device == "cuda") return DType::bf16;
   return automatic_compute_type();
 }
 
@@ -230,25 +231,30 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
   command.add_option("--batch", options.batch, "Pictures per batch")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{4096}))
       ->capture_default_str();
-  command.add_option("--dtype", options.dtype, "Arithmetic; auto is bf16 on processors with AMX, else f32")
+  command.add_option("--dtype", options.dtype, "Arithmetic; auto is bf16 on CUDA and on processors with AMX, else f32")
       ->check(CLI::IsMember({"auto", "f32", "bf16"}))
       ->capture_default_str();
   command.add_option("--threads", options.threads, "CPU threads (0: all)")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
-  command.add_option("--device", options.device, "Where to compute")
-      ->check(CLI::IsMember({"cpu"}))
-      ->capture_default_str();
+  add_device_option(command, options.device);
   command.add_flag("--deterministic", options.deterministic,
                    "Results independent of batch size and threads to the last bit");
+}
+
+void add_device_option(CLI::App& command, std::string& device) {
+  command.add_option("--device", device, "Where to compute; cuda runs capdiff-train")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
 }
 
 LoadedModel load_model(const ModelOptions& options) {
   LoadedModel loaded;
   loaded.path = find_model(options.model);
   const ModelFolder folder = ModelFolder::open(loaded.path);
-  loaded.backend = make_onednn_backend(
-      {.compute = compute_type(options.dtype), .threads = options.threads, .deterministic = options.deterministic});
+  loaded.backend = make_backend(
+      {.compute = compute_type(options), .threads = options.threads, .deterministic = options.deterministic},
+      options.device);
   loaded.captioner = load_captioner(folder, *loaded.backend);
   loaded.generation = generation(options, loaded.captioner->defaults());
   return loaded;

@@ -54,6 +54,9 @@ struct LoadedModel {
   GenerationOptions generation;              ///< the model's defaults under the options given
 };
 
+/// `--device`, of every command that computes.
+void add_device_option(CLI::App& command, std::string& device);
+
 LoadedModel load_model(const ModelOptions& options);
 
 /// The folder that `-m` names; without it $CAPDIFF_MODEL, models/default beside the program's installation or build

@@ -22,9 +22,14 @@ std::string quoted(const std::string& text) {
 }  // namespace
 
 CommandResult run_capdiff(const std::vector<std::string>& arguments, const std::string& input) {
+  return run_program("capdiff", arguments, input);
+}
+
+CommandResult run_program(const std::string& program, const std::vector<std::string>& arguments,
+                          const std::string& input) {
   const TemporaryFolder folder;
   std::ofstream(folder.path() / "in", std::ios::binary) << input;
-  std::string command = quoted(std::string(CAPDIFF_BINARY_DIR) + "/bin/capdiff");
+  std::string command = quoted(std::string(CAPDIFF_BINARY_DIR) + "/bin/" + program);
   for (const std::string& argument : arguments) command += " " + quoted(argument);
   for (const auto& [redirection, name] : {std::pair{" <", "in"}, {" >", "out"}, {" 2>", "err"}})
     command += redirection + quoted((folder.path() / name).string());

@@ -16,6 +16,10 @@ struct CommandResult {
 /// Runs build/bin/capdiff with the arguments, and with `input` as its standard input.
 CommandResult run_capdiff(const std::vector<std::string>& arguments, const std::string& input = "");
 
+/// The same of another program of build/bin.
+CommandResult run_program(const std::string& program, const std::vector<std::string>& arguments,
+                          const std::string& input = "");
+
 /// A drawing that any model says something about.
 inline const std::filesystem::path kScene = std::filesystem::path(CAPDIFF_SOURCE_DIR) / "tests/e2e/scene.png";
 

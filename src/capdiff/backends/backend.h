@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -86,6 +87,9 @@ struct AttentionOptions {
   float dropout = 0.0f;
 };
 
+/// A function of values, as `Backend::record` takes and gives it.
+using Computation = std::function<Value(std::span<const Value> inputs)>;
+
 struct BackendOptions {
   /// Arithmetic of matrix products: f32 or bf16 (inputs rounded to bf16, sums in f32). Everything else is f32.
   DType compute = DType::f32;
@@ -152,6 +156,11 @@ class Backend {
   virtual Value conv2d(const Value& x, const Packed& weights, const Conv2dOptions& options) = 0;
   /// Scales by 1 / (1 − p) and zeroes with probability p while training; the identity otherwise.
   virtual Value dropout(const Value& x, float p) = 0;
+
+  /// The same computation, for being called many times: a backend may keep the work that inputs of certain shapes lead
+  /// to, and from then on repeat that work without asking `computation` again. So `computation` depends on its inputs
+  /// and on values that stay as they are, and neither uploads, downloads nor looks up ids. The result is the caller's.
+  virtual Computation record(Computation computation) { return computation; }
 
   // Elementwise, with NumPy broadcasting.
   virtual Value add(const Value& a, const Value& b) = 0;

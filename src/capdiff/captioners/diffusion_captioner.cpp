@@ -36,12 +36,19 @@ double log_probability(std::span<const float> logits, std::int64_t id) {
 }
 
 /// Row `row` of a tensor [rows, …].
-std::span<const float> row_of(const HostTensor& tensor, std::size_t row) {
+template <class T = float>
+std::span<const T> row_of(const HostTensor& tensor, std::size_t row) {
   const std::size_t size = static_cast<std::size_t>(tensor.numel() / tensor.shape()[0]);
-  return tensor.values<float>().subspan(row * size, size);
+  return tensor.values<T>().subspan(row * size, size);
 }
 
 }  // namespace
+
+std::vector<std::int64_t> NoiseLevels::told_times() const {
+  std::vector<std::int64_t> told;
+  for (const std::int64_t t : times) told.push_back(std::min(schedule.time_steps() - 1, t + time_shift));
+  return told;
+}
 
 /// Noise that depends on each picture's own content, the seed and the number of the candidate only.
 class DiffusionCaptioner::PictureNoise final : public NoiseSource {
@@ -149,7 +156,7 @@ DiffusionCaptioner::Drawn DiffusionCaptioner::walk(std::span<const Image> images
       .back_and_refine = options.refine ? std::optional(options.back_and_refine) : std::nullopt};
   const Value x0 = sample(*backend_, levels.schedule, sampler, levels.times, task);
   backend_->enter(CaptionStage::words);
-  drawn.logits = backend_->download(logits(x0));
+  drawn.logits = logits(x0);
   return drawn;
 }
 
@@ -182,14 +189,10 @@ void DiffusionCaptioner::trace(const SamplerCall& call, const HostTensor& refere
   }
 }
 
-Candidate DiffusionCaptioner::free_caption(std::span<const float> logits, const GenerationOptions& options) const {
-  const auto size = static_cast<std::int64_t>(layout_.whole_words.size());
-  std::vector<std::int64_t> ids;
+Candidate DiffusionCaptioner::free_caption(std::span<const std::int64_t> ids, std::span<const float> probabilities,
+                                           const GenerationOptions& options) const {
   double score = 0.0;
-  for (std::int64_t l = 0; l < layout_.length; ++l) {
-    ids.push_back(most_likely(position(logits, size, l)));
-    score += log_probability(position(logits, size, l), ids.back());
-  }
+  for (const float probability : probabilities) score += std::log(static_cast<double>(probability));
   return {caption_text(ids), score / static_cast<double>(layout_.length), options.seed};
 }
 
@@ -215,14 +218,23 @@ std::vector<Caption> DiffusionCaptioner::draw(std::span<const Image> images, con
   std::optional<KnownPositions> known;
   if (options.length) known = fixed_length(*options.length, static_cast<std::int64_t>(rows.size()));
   Drawn drawn = walk(images, rows, known, options);
+  // Free captions need two numbers a position, not all logits: far less to move and to look through.
+  HostTensor logits, ids, probabilities;
+  if (options.length) {
+    logits = backend_->download(drawn.logits);
+  } else {
+    ids = backend_->download(backend_->argmax(drawn.logits));
+    probabilities = backend_->download(backend_->max(backend_->softmax(drawn.logits)));
+  }
 
   std::vector<Caption> captions(images.size());
   std::size_t row = 0;
   for (Caption& caption : captions) {
     if (options.trace) caption.trace = std::move(drawn.traces[row]);
     for (std::int64_t k = 0; k < options.candidates; ++k, ++row) {
-      const auto logits = row_of(drawn.logits, row);
-      caption.candidates.push_back(options.length ? caption_of_length(logits, options) : free_caption(logits, options));
+      caption.candidates.push_back(
+          options.length ? caption_of_length(row_of(logits, row), options)
+                         : free_caption(row_of<std::int64_t>(ids, row), row_of(probabilities, row), options));
     }
   }
   return captions;
@@ -302,12 +314,13 @@ Caption DiffusionCaptioner::fill(const Image& image, const CaptionTemplate& sent
   for (std::size_t i = 0; i < choices.size(); ++i)
     std::ranges::copy(rows_of({&image, 1}, options.candidates), std::back_inserter(rows));
   Drawn drawn = walk({&image, 1}, rows, given_words(choices, options.candidates), options);
+  const HostTensor logits = backend_->download(drawn.logits);
 
   Caption caption;
   std::size_t best = 0;
   for (std::size_t row = 0; row < rows.size(); ++row) {
     const Filling& filling = choices[row / static_cast<std::size_t>(options.candidates)];
-    caption.candidates.push_back(filled(sentence, filling, row_of(drawn.logits, row), options.seed));
+    caption.candidates.push_back(filled(sentence, filling, row_of(logits, row), options.seed));
     if (caption.candidates[row].score > caption.candidates[best].score) best = row;
   }
   caption.text = caption.candidates[best].text;

@@ -33,6 +33,9 @@ struct NoiseLevels {
   NoiseSchedule schedule;
   std::vector<std::int64_t> times;
   std::int64_t time_shift = 0;  ///< as in SamplerConfig
+
+  /// What the network is told there.
+  std::vector<std::int64_t> told_times() const;
 };
 
 /// The road that captioners by diffusion share: the noise of each picture → sampler → logits → words; freely, of a
@@ -85,7 +88,7 @@ class DiffusionCaptioner : public Captioner {
   };
   /// What comes out of the sampler: logits [rows, L, V], and a trace a row where it was asked for.
   struct Drawn {
-    HostTensor logits;
+    Value logits;
     std::vector<CaptionTrace> traces;
   };
   /// One choice of lengths for the blanks of a sentence.
@@ -115,7 +118,9 @@ class DiffusionCaptioner : public Captioner {
   Candidate filled(const CaptionTemplate& sentence, const Filling& filling, std::span<const float> logits,
                    std::uint64_t seed) const;
 
-  Candidate free_caption(std::span<const float> logits, const GenerationOptions& options) const;
+  /// The likeliest token of every position, and how probable each is.
+  Candidate free_caption(std::span<const std::int64_t> ids, std::span<const float> probabilities,
+                         const GenerationOptions& options) const;
   Candidate caption_of_length(std::span<const float> logits, const GenerationOptions& options) const;
 
   Backend* backend_;

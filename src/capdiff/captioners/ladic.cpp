@@ -1,6 +1,7 @@
 #include "capdiff/captioners/ladic.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "capdiff/base/error.h"
 #include "capdiff/text/clean_caption.h"
@@ -44,7 +45,8 @@ LadicCaptioner::LadicCaptioner(const ModelFolder& folder, Backend& backend, Voca
       parameters_(ladic_parameters(folder)),
       tokenizer_(std::move(vocabulary)),
       model_(backend, parameters_, config, special_ids_of(tokenizer_.vocabulary()), /*with_text_encoder=*/false),
-      preprocessor_(folder_preprocessor(folder, Preprocessor(), model_.image_encoder().image_size())) {
+      preprocessor_(folder_preprocessor(folder, Preprocessor(), model_.image_encoder().image_size())),
+      step_(backend, [this](std::span<const Value> inputs, double guidance) { return estimate(inputs, guidance); }) {
   if (tokenizer_.vocabulary().size() != config.text.bert.vocab_size)
     fail(ErrorCode::invalid_model, "{}: {} tokens, but config.json has a vocab_size of {}",
          folder.file("vocab.txt").string(), tokenizer_.vocabulary().size(), config.text.bert.vocab_size);
@@ -63,18 +65,44 @@ DenoiseStep LadicCaptioner::denoiser(std::span<const Image> images, const NoiseL
   if (options.clamping.kind != Clamping::Kind::none)
     fail(ErrorCode::unsupported,
          "--clamp: LaDiC's latents are hidden states of sentences; there is no table of words to draw them to");
-  if (options.guidance != 0.0 && !null_) null_ = model_.null_condition();
+  const std::vector<std::int64_t> times = levels.told_times();
+  const Value told =
+      model_.denoiser().time(backend().upload(HostTensor::of({static_cast<std::int64_t>(times.size())}, times)));
   const Value pixels = backend().upload(preprocessor_.batch(images));
   backend().enter(CaptionStage::encoder);
   const ImageTokens tokens = model_.image_encoder().encode(pixels);
   backend().enter(CaptionStage::condition);
   const auto T = static_cast<double>(levels.schedule.time_steps());
-  return [this, condition = model_.denoiser().condition(tokens), guidance = options.guidance,
-          low = options.guidance_low * T,
+  const Condition image = model_.denoiser().condition(tokens);
+  return [this, time = rows_by_time(backend(), times, told), alone = image.values(),
+          both = with_nothing(image, options), guidance = options.guidance, low = options.guidance_low * T,
           high = options.guidance_high * T](const Value& x_t, const Value& self_condition, std::int64_t t) {
     const bool guides = guidance != 0.0 && static_cast<double>(t) >= low && static_cast<double>(t) <= high;
-    return model_.guided(x_t, self_condition, t, condition, guides ? &*null_ : nullptr, guidance);
+    std::vector<Value> inputs{x_t, self_condition, time.at(t)};
+    std::ranges::copy(guides ? both : alone, std::back_inserter(inputs));
+    return step_(inputs, guides ? guidance : 0.0);
   };
+}
+
+std::vector<Value> LadicCaptioner::with_nothing(const Condition& image, const GenerationOptions& options) {
+  if (options.guidance == 0.0) return {};
+  if (!null_) null_ = model_.null_condition();
+  // Each branch of one picture has as many rows: they share one attention rather than halve it.
+  if (image.batch == 1) return image.followed_by(backend(), *null_).values();
+  std::vector<Value> values = image.values();
+  std::ranges::copy(null_->values(), std::back_inserter(values));
+  return values;
+}
+
+Value LadicCaptioner::estimate(std::span<const Value> inputs, double guidance) const {
+  const std::span<const Value> values = inputs.subspan(3);
+  const std::size_t each = model_.denoiser().condition_values(), count = values.size() / each;
+  const std::int64_t rows = inputs[0].shape()[0] * (guidance == 0.0 ? 1 : 2);
+  std::vector<Condition> conditions;
+  for (std::size_t i = 0; i < count; ++i) conditions.push_back(Condition::of(values.subspan(i * each, each)));
+  std::vector<ConditionedRows> parts;
+  for (const Condition& condition : conditions) parts.push_back({rows / static_cast<std::int64_t>(count), &condition});
+  return model_.guided(inputs[0], inputs[1], inputs[2], parts, guidance);
 }
 
 Value LadicCaptioner::latents(const HostTensor& tokens) {

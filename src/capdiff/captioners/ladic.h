@@ -7,6 +7,7 @@
 
 #include "capdiff/captioners/diffusion_captioner.h"
 #include "capdiff/captioners/ladic_model.h"
+#include "capdiff/captioners/recorded_step.h"
 #include "capdiff/text/wordpiece.h"
 
 namespace capdiff {
@@ -30,6 +31,11 @@ class LadicCaptioner final : public DiffusionCaptioner {
   std::string raw_text(std::span<const std::int64_t> tokens) const override;
   std::string caption_text(std::span<const std::int64_t> tokens) const override;
 
+  /// Values of both branches of guidance, those of `image` first; nothing where there is none.
+  std::vector<Value> with_nothing(const Condition& image, const GenerationOptions& options);
+  /// x̂0 of x_t, self-condition, time and the values of one condition or several, which serve as many rows each.
+  Value estimate(std::span<const Value> inputs, double guidance) const;
+
   const Vocabulary& vocabulary() const { return tokenizer_.vocabulary(); }
 
   ParameterStore parameters_;
@@ -37,6 +43,7 @@ class LadicCaptioner final : public DiffusionCaptioner {
   LadicModel model_;
   Preprocessor preprocessor_;
   std::optional<Condition> null_;
+  RecordedStep step_;  ///< `estimate`
 };
 
 }  // namespace capdiff

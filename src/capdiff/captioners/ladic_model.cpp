@@ -37,18 +37,12 @@ Condition LadicModel::null_condition() const {
   return denoiser_.condition(image_encoder_->encode(nothing));
 }
 
-Value LadicModel::guided(const Value& x_t, const Value& self_condition, std::int64_t t, const Condition& image,
-                         const Condition* null, double guidance) const {
+Value LadicModel::guided(const Value& x_t, const Value& self_condition, const Value& time,
+                         std::span<const ConditionedRows> parts, double guidance) const {
+  if (guidance == 0.0) return denoiser_.estimate(x_t, self_condition, time, parts);
   Backend& b = *backend_;
-  const std::int64_t rows = x_t.shape()[0];
-  const auto times = [&](std::int64_t count) {
-    return b.upload(HostTensor::of({count}, std::vector<std::int64_t>(static_cast<std::size_t>(count), t)));
-  };
-  if (!null || guidance == 0.0)
-    return denoiser_(x_t, self_condition, times(rows), std::array{ConditionedRows{rows, &image}});
-  const Value both =
-      denoiser_(b.concat(std::array{x_t, x_t}, 0), b.concat(std::array{self_condition, self_condition}, 0),
-                times(2 * rows), std::array{ConditionedRows{rows, &image}, ConditionedRows{rows, null}});
+  const Value both = denoiser_.estimate(b.concat(std::array{x_t, x_t}, 0),
+                                        b.concat(std::array{self_condition, self_condition}, 0), time, parts);
   return guide(b, both, guidance);
 }
 

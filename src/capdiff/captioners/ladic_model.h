@@ -35,9 +35,10 @@ class LadicModel {
   /// The condition of no picture at all: a picture of the mean colour, zero once normalised.
   Condition null_condition() const;
   /// Guided estimate x̂0 = (1 + w) f(x_t, p, t, image) − w f(x_t, p, t, nothing); both branches run as one batch.
-  /// Without `null` there is no guidance. x_t and p [B, L, D], t shared by the batch.
-  Value guided(const Value& x_t, const Value& self_condition, std::int64_t t, const Condition& image,
-               const Condition* null, double guidance) const;
+  /// x_t and p [B, L, D]; `time` is the denoiser's `time` of t, [1, W]. The rows of `parts` add up to 2 B, those with a
+  /// picture first; where w is 0, to B.
+  Value guided(const Value& x_t, const Value& self_condition, const Value& time, std::span<const ConditionedRows> parts,
+               double guidance) const;
   /// Cross-entropy of the LM head's words for latents x0 [B, L, D] against the captions' tokens `ids` i64 [B, L].
   Value caption_loss(const Value& x0, const HostTensor& ids) const;
 

@@ -1,5 +1,7 @@
 #include "capdiff/captioners/prefix_diffusion.h"
 
+#include <array>
+
 #include "capdiff/base/error.h"
 #include "capdiff/text/detokenise.h"
 
@@ -37,7 +39,11 @@ PrefixDiffusionCaptioner::PrefixDiffusionCaptioner(const ModelFolder& folder, Ba
       vocabulary_(std::move(vocabulary)),
       model_(backend, parameters_, config, /*with_image_tower=*/true),
       clamp_(backend, model_.words().table()),
-      preprocessor_(folder_preprocessor(folder, Preprocessor(), model_.image_size())) {
+      preprocessor_(folder_preprocessor(folder, Preprocessor(), model_.image_size())),
+      step_(backend, [this](std::span<const Value> inputs, double guidance) {
+        const Prefix prefix{inputs[2]};
+        return model_.guided(inputs[0], inputs[1], prefix, guidance != 0.0 ? &*null_ : nullptr, guidance);
+      }) {
   if (vocabulary_.size() != config.text.vocab_size)
     fail(ErrorCode::invalid_model, "{}: {} words, but config.json has a vocab_size of {}",
          folder.file("vocab.txt").string(), vocabulary_.size(), config.text.vocab_size);
@@ -58,19 +64,21 @@ DenoiseStep PrefixDiffusionCaptioner::denoiser(std::span<const Image> images, co
          "--guidance {}: this model has never seen captions without a picture, which is what guidance leads away from",
          options.guidance);
   if (options.guidance != 0.0 && !null_) null_ = model_.null_prefix();
+  const std::int64_t T = levels.schedule.time_steps();
+  const std::vector<std::int64_t> times = levels.told_times();
+  const Value told =
+      model_.denoiser().time(scaled_times(HostTensor::of({static_cast<std::int64_t>(times.size())}, times), T));
   const Value pixels = backend().upload(preprocessor_.batch(images));
   backend().enter(CaptionStage::encoder);
   const Value feature = model_.image_feature(pixels);
   backend().enter(CaptionStage::condition);
-  const std::int64_t T = levels.schedule.time_steps();
   const auto span = static_cast<double>(T);
-  return [this, T, prefix = model_.denoiser().prefix(feature), clamping = options.clamping, guidance = options.guidance,
-          low = options.guidance_low * span,
+  return [this, T, time = rows_by_time(backend(), times, told), prefix = model_.denoiser().prefix(feature),
+          clamping = options.clamping, guidance = options.guidance, low = options.guidance_low * span,
           high = options.guidance_high * span](const Value& x_t, const Value& /*self_condition*/, std::int64_t t) {
     const auto at = static_cast<double>(t);
-    const bool guides = guidance != 0.0 && at >= low && at <= high;
-    const Value x0 =
-        model_.guided(x_t, at * 1000.0 / static_cast<double>(T), prefix, guides ? &*null_ : nullptr, guidance);
+    const bool guides = at >= low && at <= high;
+    const Value x0 = step_(std::array{x_t, time.at(t), prefix.tokens}, guides ? guidance : 0.0);
     return clamping.acts_at(t, T) ? clamp_(x0, clamping) : x0;
   };
 }

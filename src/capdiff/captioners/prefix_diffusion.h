@@ -7,6 +7,7 @@
 
 #include "capdiff/captioners/diffusion_captioner.h"
 #include "capdiff/captioners/prefix_model.h"
+#include "capdiff/captioners/recorded_step.h"
 #include "capdiff/models/word_clamp.h"
 #include "capdiff/text/word_vocabulary.h"
 
@@ -38,6 +39,7 @@ class PrefixDiffusionCaptioner final : public DiffusionCaptioner {
   WordClamp clamp_;
   Preprocessor preprocessor_;
   std::optional<Prefix> null_;
+  RecordedStep step_;  ///< of x_t, time and the tokens of a prefix
 };
 
 /// The networks of such a folder, for more than captions.

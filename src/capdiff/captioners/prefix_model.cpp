@@ -18,12 +18,6 @@ HostTensor at_first_level(const HostTensor& t) {
   return mask;
 }
 
-HostTensor filled(std::int64_t count, float value) {
-  HostTensor tensor(DType::f32, {count});
-  std::ranges::fill(tensor.mutable_values<float>(), value);
-  return tensor;
-}
-
 }  // namespace
 
 PrefixModel::PrefixModel(Backend& backend, const ParameterStore& parameters, const PrefixConfig& config,
@@ -45,13 +39,12 @@ Prefix PrefixModel::null_prefix() const {
   return denoiser_.prefix(backend_->upload(HostTensor(DType::f32, {1, config_.clip.embed})));
 }
 
-Value PrefixModel::guided(const Value& x_t, double scaled_time, const Prefix& image, const Prefix* null,
+Value PrefixModel::guided(const Value& x_t, const Value& time, const Prefix& image, const Prefix* null,
                           double guidance) const {
   const std::int64_t rows = x_t.shape()[0];
-  const auto time = static_cast<float>(scaled_time);
-  if (!null || guidance == 0.0) return denoiser_(x_t, filled(rows, time), std::array{PrefixedRows{rows, &image}});
-  const Value both = denoiser_(backend_->concat(std::array{x_t, x_t}, 0), filled(2 * rows, time),
-                               std::array{PrefixedRows{rows, &image}, PrefixedRows{rows, null}});
+  if (!null || guidance == 0.0) return denoiser_.estimate(x_t, time, std::array{PrefixedRows{rows, &image}});
+  const Value both = denoiser_.estimate(backend_->concat(std::array{x_t, x_t}, 0), time,
+                                        std::array{PrefixedRows{rows, &image}, PrefixedRows{rows, null}});
   return guide(*backend_, both, guidance);
 }
 

@@ -32,8 +32,8 @@ class PrefixModel {
   Prefix null_prefix() const;
 
   /// Guided estimate (1 + w) f(x_t, t', image) − w f(x_t, t', nothing); both branches run as one batch. Without `null`
-  /// there is no guidance. x_t [B, L, D]; t' = 1000 t / T of the schedule that is walked, shared by the batch.
-  Value guided(const Value& x_t, double scaled_time, const Prefix& image, const Prefix* null, double guidance) const;
+  /// there is no guidance. x_t [B, L, D]; `time` is the denoiser's `time` of t' = 1000 t / T, [1, W].
+  Value guided(const Value& x_t, const Value& time, const Prefix& image, const Prefix* null, double guidance) const;
 
   /// What one step of training draws at random.
   struct Noise {

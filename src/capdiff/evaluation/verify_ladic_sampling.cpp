@@ -141,10 +141,15 @@ class RunVerification {
     Backend& b = v_.backend;
     const Condition images = condition(), null = model_.null_condition();
     const double guidance = v_.golden.guidance(profile_);
+    const std::int64_t rows = noise_.rows();
+    const std::array parts{ConditionedRows{rows, &images}, ConditionedRows{rows, &null}};
     const SamplingTask task{.denoise =
                                 [&](const Value& x_t, const Value& self_condition, std::int64_t t) {
                                   told_times_.push_back(t);
-                                  return model_.guided(x_t, self_condition, t, images, &null, guidance);
+                                  const Value time =
+                                      model_.denoiser().time(b.upload(HostTensor::of({1}, std::array{t})));
+                                  return model_.guided(x_t, self_condition, time,
+                                                       std::span(parts).first(guidance == 0.0 ? 1 : 2), guidance);
                                 },
                             .noise = &noise_,
                             .confidence =

@@ -225,9 +225,9 @@ class PrefixVerification {
     PrefixWalk walk;
     const SamplingTask task{.denoise =
                                 [&](const Value& x_t, const Value&, std::int64_t t) {
-                                  const double scaled =
-                                      static_cast<double>(t) * 1000.0 / static_cast<double>(schedule.time_steps());
-                                  const Value x0 = model_.guided(x_t, scaled, prefix, nullptr, 0.0);
+                                  const Value time = model_.denoiser().time(
+                                      scaled_times(HostTensor::of({1}, std::array{t}), schedule.time_steps()));
+                                  const Value x0 = model_.guided(x_t, time, prefix, nullptr, 0.0);
                                   walk.raw.push_back(backend_.download(x0));
                                   if (!clamped) return x0;
                                   walk.clamped_ids.push_back(backend_.download(clamp_.nearest(x0)));

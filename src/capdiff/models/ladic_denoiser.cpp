@@ -17,6 +17,27 @@ Condition Condition::gather(Backend& backend, const Value& indices) const {
   return gathered;
 }
 
+std::vector<Value> Condition::values() const {
+  if (layers.empty()) return {token};
+  std::vector<Value> values;
+  for (const KeyValue& layer : layers) values.insert(values.end(), {layer.key, layer.value});
+  return values;
+}
+
+Condition Condition::of(std::span<const Value> values) {
+  Condition condition{values[0].shape()[0], {}, {}};
+  if (values.size() == 1) condition.token = values[0];
+  for (std::size_t i = 1; i < values.size(); i += 2) condition.layers.push_back({values[i - 1], values[i]});
+  return condition;
+}
+
+Condition Condition::followed_by(Backend& backend, const Condition& other) const {
+  std::vector<Value> joined = values();
+  const std::vector<Value> others = other.values();
+  for (std::size_t i = 0; i < joined.size(); ++i) joined[i] = backend.concat(std::array{joined[i], others[i]}, 0);
+  return of(joined);
+}
+
 LadicDenoiser::LadicDenoiser(Backend& backend, const Scope& scope, const LadicDenoiserConfig& config)
     : backend_(&backend),
       config_(config),
@@ -52,20 +73,20 @@ Condition LadicDenoiser::condition(const ImageTokens& image) const {
 
 Value LadicDenoiser::image_tokens(std::span<const ConditionedRows> parts) const {
   std::vector<Value> tokens;
-  for (const ConditionedRows& part : parts) {
-    std::vector<std::int64_t> picture_of_row;
-    const std::int64_t rows_per_picture = part.rows / part.condition->batch;
-    for (std::int64_t row = 0; row < part.rows; ++row) picture_of_row.push_back(row / rows_per_picture);
-    tokens.push_back(
-        backend_->gather(part.condition->token, backend_->upload(HostTensor::of({part.rows}, picture_of_row))));
-  }
+  for (const ConditionedRows& part : parts)
+    tokens.push_back(repeat_each(*backend_, part.condition->token, part.rows / part.condition->batch));
   return tokens.size() == 1 ? tokens.front() : backend_->concat(tokens, 0);
 }
 
-Value LadicDenoiser::operator()(const Value& x_t, const Value& self_condition, const Value& t,
-                                std::span<const ConditionedRows> parts, const Probe& probe) const {
+Value LadicDenoiser::time(const Value& t) const {
+  const Value time = backend_->embedding(time_table_, t);
+  return config_.time_layer_norm ? time_norm_(time) : time;
+}
+
+Value LadicDenoiser::estimate(const Value& x_t, const Value& self_condition, const Value& time,
+                              std::span<const ConditionedRows> parts, const Probe& probe) const {
   Backend& b = *backend_;
-  const std::int64_t batch = x_t.shape()[0], length = x_t.shape()[1];
+  const std::int64_t length = x_t.shape()[1];
   const std::int64_t positions = length + (appends_image() ? 1 : 0);
   if (positions > config_.max_position)
     fail(ErrorCode::usage, "captions of {} positions do not fit: this model has {}", positions, config_.max_position);
@@ -73,10 +94,9 @@ Value LadicDenoiser::operator()(const Value& x_t, const Value& self_condition, c
   Value x = b.concat(std::array{x_t, self_condition}, 2);
   if (projects()) x = input_projection_(x);
   if (appends_image()) x = b.concat(std::array{x, image_tokens(parts)}, 1);
-  Value time = b.embedding(time_table_, t);
-  if (config_.time_layer_norm) time = time_norm_(time);
-  const Value time_and_position = b.add(b.reshape(time, {batch, 1, config_.hidden}), position_.rows(positions));
-  x = b.dropout(embedding_norm_(x, time_and_position), config_.dropout);
+  const Value time_and_position =
+      b.add(b.reshape(time, {time.shape()[0], 1, config_.hidden}), position_.rows(positions));
+  x = b.dropout(embedding_norm_(b.add(x, time_and_position)), config_.dropout);
   if (probe) probe("emb", x);
 
   std::vector<CrossSegment> segments(appends_image() ? 0 : parts.size());

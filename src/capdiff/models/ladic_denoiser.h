@@ -37,6 +37,12 @@ struct Condition {
   std::vector<KeyValue> layers;  ///< with cross-attention
   Value token;                   ///< [B, 1, W], with an image token
 
+  /// All of that, one after the other, and a condition of it.
+  std::vector<Value> values() const;
+  static Condition of(std::span<const Value> values);
+  /// This condition's pictures, then those of `other`.
+  Condition followed_by(Backend& backend, const Condition& other) const;
+
   /// The condition of the pictures at `indices` i64 [n].
   Condition gather(Backend& backend, const Value& indices) const;
 };
@@ -58,9 +64,18 @@ class LadicDenoiser {
   /// x̂0 = f(x_t, p, t, image). x_t and self_condition [B, L, D]; t i64 [B]; the rows of `parts` add up to B → [B, L,
   /// D]. Probes `emb` and `layer.i` [B, L, W].
   Value operator()(const Value& x_t, const Value& self_condition, const Value& t,
-                   std::span<const ConditionedRows> parts, const Probe& probe = {}) const;
+                   std::span<const ConditionedRows> parts, const Probe& probe = {}) const {
+    return estimate(x_t, self_condition, time(t), parts, probe);
+  }
+  /// What the network is told of times t i64 [n] → [n, W].
+  Value time(const Value& t) const;
+  /// The same with that: time [B, W], or [1, W] for all rows.
+  Value estimate(const Value& x_t, const Value& self_condition, const Value& time,
+                 std::span<const ConditionedRows> parts, const Probe& probe = {}) const;
 
   const LadicDenoiserConfig& config() const { return config_; }
+  /// How many values a condition has.
+  std::size_t condition_values() const { return appends_image() ? 1 : 2 * layers_.size(); }
 
  private:
   bool projects() const { return config_.hidden != 2 * config_.latent; }

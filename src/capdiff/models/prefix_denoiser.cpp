@@ -13,15 +13,6 @@ namespace {
 
 constexpr std::int64_t kImageType = 0, kTextType = 1, kTypes = 2;
 
-/// `value` [b, …] with every entry `times` times, one behind the other → [b · times, …].
-Value repeat_each(Backend& backend, const Value& value, std::int64_t times) {
-  if (times == 1) return value;
-  HostTensor indices(DType::i64, {value.shape()[0] * times});
-  for (std::int64_t i = 0; i < indices.numel(); ++i)
-    indices.mutable_values<std::int64_t>()[static_cast<std::size_t>(i)] = i / times;
-  return backend.gather(value, backend.upload(indices));
-}
-
 }  // namespace
 
 PrefixDenoiser::PrefixDenoiser(Backend& backend, const Scope& scope, const PrefixDenoiserConfig& config)
@@ -61,20 +52,27 @@ Prefix PrefixDenoiser::prefix(const Value& image_feature, const Probe& probe) co
   return {b.dropout(tokens, config_.dropout)};
 }
 
-Value PrefixDenoiser::text_tokens(const Value& x_t, const HostTensor& scaled_time, const Probe& probe) const {
-  Backend& b = *backend_;
-  const std::int64_t batch = x_t.shape()[0], length = x_t.shape()[1];
-  if (length > config_.max_position)
-    fail(ErrorCode::usage, "captions of {} positions do not fit: this model has {}", length, config_.max_position);
-  const Value sinusoids = b.upload(split_sinusoids(scaled_time, config_.time_channels));
+Value PrefixDenoiser::time(const HostTensor& scaled_time, const Probe& probe) const {
+  const Value sinusoids = backend_->upload(split_sinusoids(scaled_time, config_.time_channels));
   const Value time = time_second_(time_first_(sinusoids, Activation::silu));
-  const Value up = up_second_(b.dropout(up_first_(x_t, Activation::tanh), config_.dropout));
-  const Value type = b.slice(types_.table(), 0, kTextType, kTextType + 1);
-  const Value place = b.add(b.reshape(time, {batch, 1, config_.hidden}), b.add(positions_.rows(length), type));
-  const Value tokens = text_norm_(up, place);
   if (probe) {
     probe("time_sincos", sinusoids);
     probe("time_embed", time);
+  }
+  return time;
+}
+
+Value PrefixDenoiser::text_tokens(const Value& x_t, const Value& time, const Probe& probe) const {
+  Backend& b = *backend_;
+  const std::int64_t length = x_t.shape()[1];
+  if (length > config_.max_position)
+    fail(ErrorCode::usage, "captions of {} positions do not fit: this model has {}", length, config_.max_position);
+  const Value up = up_second_(b.dropout(up_first_(x_t, Activation::tanh), config_.dropout));
+  const Value type = b.slice(types_.table(), 0, kTextType, kTextType + 1);
+  const Value place =
+      b.add(b.reshape(time, {time.shape()[0], 1, config_.hidden}), b.add(positions_.rows(length), type));
+  const Value tokens = text_norm_(b.add(up, place));
+  if (probe) {
     probe("input_up_proj", up);
     probe("text_tokens", tokens);
   }
@@ -88,10 +86,10 @@ Value PrefixDenoiser::prefix_tokens(std::span<const PrefixedRows> parts) const {
   return tokens.size() == 1 ? tokens.front() : backend_->concat(tokens, 0);
 }
 
-Value PrefixDenoiser::operator()(const Value& x_t, const HostTensor& scaled_time, std::span<const PrefixedRows> parts,
-                                 const Probe& probe) const {
+Value PrefixDenoiser::estimate(const Value& x_t, const Value& time, std::span<const PrefixedRows> parts,
+                               const Probe& probe) const {
   Backend& b = *backend_;
-  Value x = b.concat(std::array{text_tokens(x_t, scaled_time, probe), prefix_tokens(parts)}, 1);
+  Value x = b.concat(std::array{text_tokens(x_t, time, probe), prefix_tokens(parts)}, 1);
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     x = layers_[i](x, {});
     if (probe) probe(fmt::format("layer{}", i), x);

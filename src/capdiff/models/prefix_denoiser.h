@@ -50,13 +50,20 @@ class PrefixDenoiser {
   /// x̂0 = f(x_t, t', prefix). x_t [B, L, D]; t' = 1000 t / T f32 [B]; the rows of `parts` add up to B → [B, L, D].
   /// Probes `time_sincos`, `time_embed`, `input_up_proj`, `text_tokens`, `layerN` [B, L + P, W] and `x0hat`.
   Value operator()(const Value& x_t, const HostTensor& scaled_time, std::span<const PrefixedRows> parts,
-                   const Probe& probe = {}) const;
+                   const Probe& probe = {}) const {
+    return estimate(x_t, time(scaled_time, probe), parts, probe);
+  }
+  /// What the network is told of times t' f32 [n] → [n, W]. Probes `time_sincos` and `time_embed`.
+  Value time(const HostTensor& scaled_time, const Probe& probe = {}) const;
+  /// The same with that: time [B, W], or [1, W] for all rows.
+  Value estimate(const Value& x_t, const Value& time, std::span<const PrefixedRows> parts,
+                 const Probe& probe = {}) const;
 
   const PrefixDenoiserConfig& config() const { return config_; }
   std::int64_t prefix_length() const { return config_.mapper.prefix; }
 
  private:
-  Value text_tokens(const Value& x_t, const HostTensor& scaled_time, const Probe& probe) const;
+  Value text_tokens(const Value& x_t, const Value& time, const Probe& probe) const;
   Value prefix_tokens(std::span<const PrefixedRows> parts) const;
 
   Backend* backend_;

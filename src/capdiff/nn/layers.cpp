@@ -30,4 +30,11 @@ LayerNorm::LayerNorm(Backend& backend, const Scope& scope, std::int64_t width, f
 Embedding::Embedding(Backend& backend, const Scope& scope, std::int64_t entries, std::int64_t width, Init init)
     : backend_(&backend), table_(backend.bind(scope.get("weight", {entries, width}, init))) {}
 
+Value repeat_each(Backend& backend, const Value& value, std::int64_t times) {
+  if (times == 1) return value;
+  const std::int64_t batch = value.shape()[0], length = value.shape()[1], width = value.shape()[2];
+  const std::vector<Value> copies(static_cast<std::size_t>(times), value);
+  return backend.reshape(backend.concat(copies, 1), {batch * times, length, width});
+}
+
 }  // namespace capdiff

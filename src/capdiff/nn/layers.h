@@ -65,4 +65,7 @@ class Embedding {
   Value table_;
 };
 
+/// `value` [b, N, width] with every entry `times` times, one behind the other → [b · times, N, width].
+Value repeat_each(Backend& backend, const Value& value, std::int64_t times);
+
 }  // namespace capdiff

@@ -8,7 +8,7 @@
 #include <mutex>
 #include <utility>
 
-#ifdef CAPDIFF_HAVE_CUDA_ALLOCATOR  // LibTorch was built for CUDA
+#ifdef CAPDIFF_HAVE_CUDA  // LibTorch was built for CUDA
 #include <c10/cuda/CUDACachingAllocator.h>
 #endif
 
@@ -48,7 +48,7 @@ double matrix_rate(const TorchBackend& backend) {
 }
 
 double peak_memory([[maybe_unused]] torch::Device device) {
-#ifdef CAPDIFF_HAVE_CUDA_ALLOCATOR
+#ifdef CAPDIFF_HAVE_CUDA
   if (device.is_cuda()) {
     const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(device.has_index() ? device.index() : 0);
     return static_cast<double>(stats.allocated_bytes[0].peak);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "capdiff/backends/torch/torch_storage.h"
+
 namespace capdiff::torch_detail {
 
 void check_broadcast(std::string_view operation, const Shape& a, const Shape& b) {
@@ -22,10 +24,13 @@ void check_dtype(std::string_view operation, std::string_view operand, const Val
     fail(ErrorCode::internal, "[{}] {} is {}, expected {}", operation, operand, name_of(value.dtype()), name_of(dtype));
 }
 
-void check_range(std::string_view operation, std::string_view operand, const torch::Tensor& ids, std::int64_t begin,
+void check_range(std::string_view operation, std::string_view operand, const Value& ids, std::int64_t begin,
                  std::int64_t end, ErrorCode code) {
-  if (ids.numel() == 0) return;
-  const auto lowest = ids.min().item<std::int64_t>(), highest = ids.max().item<std::int64_t>();
+  if (ids.shape().numel() == 0) return;
+  const TorchStorage& storage = TorchStorage::of(ids);
+  const auto [lowest, highest] = storage.range() ? *storage.range()
+                                                 : std::pair(storage.tensor().min().item<std::int64_t>(),
+                                                             storage.tensor().max().item<std::int64_t>());
   if (lowest < begin || highest >= end)
     fail(code, "[{}] {} {} is outside [{}, {})", operation, operand, lowest < begin ? lowest : highest, begin, end);
 }

@@ -28,10 +28,15 @@ Value compute(std::string_view operation, Body&& body) {
 void check_broadcast(std::string_view operation, const Shape& a, const Shape& b);
 void check_same_shape(std::string_view operation, const Shape& a, const Shape& b);
 void check_dtype(std::string_view operation, std::string_view operand, const Value& value, DType dtype);
-/// Fails with `code` unless every element of the i64 tensor lies in [begin, end). Devices would otherwise read out of
-/// bounds, or abort the process.
-void check_range(std::string_view operation, std::string_view operand, const torch::Tensor& ids, std::int64_t begin,
+/// Fails with `code` unless every element of the i64 value lies in [begin, end). Devices would otherwise read out of
+/// bounds, or abort the process. A device is asked, and waited for, about values that were not uploaded as they are.
+void check_range(std::string_view operation, std::string_view operand, const Value& ids, std::int64_t begin,
                  std::int64_t end, ErrorCode code);
+
+/// bf16 as f32.
+inline torch::Tensor wide(const torch::Tensor& x) {
+  return x.scalar_type() == at::kBFloat16 ? x.to(at::kFloat) : x;
+}
 
 torch::Tensor activate(const torch::Tensor& x, Activation activation);
 

@@ -2,10 +2,13 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <cstring>
 
+#include "capdiff/backends/torch/inference_backend.h"
 #include "capdiff/backends/torch/operation.h"
 #include "capdiff/backends/torch/packed_tensors.h"
+#include "capdiff/backends/torch/torch_storage.h"
 #include "capdiff/base/error.h"
 
 namespace capdiff {
@@ -13,11 +16,10 @@ namespace {
 
 using torch_detail::guarded;
 using torch_detail::PackedTensors;
+using torch_detail::TorchStorage;
 
-struct TorchStorage final : Value::Storage {
-  explicit TorchStorage(torch::Tensor t) : tensor(std::move(t)) {}
-  torch::Tensor tensor;
-};
+/// Larger tensors are copied to a device from where they are: page-locked memory is scarce.
+constexpr std::int64_t kMaxPinnedBytes = std::int64_t{1} << 26;
 
 at::ScalarType scalar_type_of(DType dtype) {
   switch (dtype) {
@@ -39,23 +41,31 @@ Shape shape_of(const torch::Tensor& tensor) {
   return Shape(tensor.sizes().vec());
 }
 
-/// A copy on `device`, f32 or i64.
-torch::Tensor copied(const HostTensor& host, torch::Device device) {
+/// A copy on `device`, f32 or i64. With `queued` the copy may still be under way, in the order of the device's work.
+torch::Tensor copied(const HostTensor& host, torch::Device device, bool queued = false) {
   const at::ScalarType type = scalar_type_of(host.dtype());
   const at::ScalarType target = at::isFloatingType(type) ? at::kFloat : at::kLong;
   const auto options = torch::dtype(type);
   if (host.numel() == 0) return torch::empty(host.shape().sizes(), torch::dtype(target).device(device));
   // torch has no view of constant memory; this one is only read.
   void* bytes = const_cast<std::byte*>(host.bytes().data());
-  return torch::from_blob(bytes, host.shape().sizes(), options)
-      .to(device, target, /*non_blocking=*/false, /*copy=*/true);
+  const torch::Tensor here = torch::from_blob(bytes, host.shape().sizes(), options);
+  if (queued) return here.pin_memory().to(device, target, /*non_blocking=*/true);
+  return here.to(device, target, /*non_blocking=*/false, /*copy=*/true);
 }
 
 HostTensor copied(const torch::Tensor& tensor) {
-  const torch::Tensor source = tensor.detach().to(torch::kCPU).contiguous();
+  torch::Tensor source = tensor.detach().to(torch::kCPU).contiguous();
+  if (source.scalar_type() == at::kBFloat16) source = source.to(at::kFloat);
   HostTensor host(source.scalar_type() == at::kLong ? DType::i64 : DType::f32, shape_of(source));
   if (host.numel() != 0) std::memcpy(host.mutable_bytes().data(), source.data_ptr(), host.byte_size());
   return host;
+}
+
+TorchStorage::Range range_of(const HostTensor& host) {
+  if (host.dtype() != DType::i64 || host.numel() == 0) return {};
+  const auto [lowest, highest] = std::ranges::minmax(host.values<std::int64_t>());
+  return std::pair(lowest, highest);
 }
 
 /// Holds OpenBLAS, where LibTorch loaded it, to as many threads: its pthread build does not follow LibTorch.
@@ -92,28 +102,41 @@ void TorchBackend::seed(std::uint64_t seed) {
 }
 
 torch::Tensor TorchBackend::tensor(const Value& value) {
-  const auto* storage = dynamic_cast<const TorchStorage*>(value.storage().get());
-  if (!storage)
-    fail(ErrorCode::internal, "{} where the torch backend expects one of its own",
-         value ? "a foreign value" : "an empty value");
-  return storage->tensor;
+  return TorchStorage::of(value).tensor();
 }
 
 Value TorchBackend::value(torch::Tensor tensor) {
   const at::ScalarType type = tensor.scalar_type();
-  if (type != at::kFloat && type != at::kLong)
-    fail(ErrorCode::internal, "a value must be f32 or i64, not {}", c10::toString(type));
+  if (type != at::kFloat && type != at::kBFloat16 && type != at::kLong)
+    fail(ErrorCode::internal, "a value must be f32, bf16 or i64, not {}", c10::toString(type));
   Shape shape = shape_of(tensor);
   return Value(std::make_shared<TorchStorage>(std::move(tensor)), std::move(shape),
                type == at::kLong ? DType::i64 : DType::f32);
 }
 
 Value TorchBackend::upload(const HostTensor& tensor) {
-  return guarded("upload", [&] { return value(copied(tensor, device_)); });
+  return guarded("upload", [&] {
+    const bool queued = inference_ && device_.is_cuda() && tensor.byte_size() <= kMaxPinnedBytes;
+    const Value uploaded = value(copied(tensor, device_, queued));
+    const TorchStorage::Range range = range_of(tensor);
+    if (!range) return uploaded;
+    return Value(std::make_shared<TorchStorage>(TorchBackend::tensor(uploaded), range), uploaded.shape(),
+                 uploaded.dtype());
+  });
 }
 
 HostTensor TorchBackend::download(const Value& value) {
   return guarded("download", [&] { return copied(tensor(value)); });
+}
+
+Computation TorchBackend::record(Computation computation) {
+  if (!record_) return computation;
+  return torch_detail::RecordedComputation(std::move(computation), record_);
+}
+
+void TorchBackend::infer_only() {
+  inference_ = true;
+  if (device_.is_cuda()) record_ = torch_detail::make_cuda_graph;
 }
 
 void TorchBackend::set_trainable(std::function<bool(const std::string&)> trainable) {
@@ -230,6 +253,12 @@ Packed TorchBackend::bind_conv2d(const Parameter& weight, const std::optional<Pa
 
 std::unique_ptr<TorchBackend> make_torch_backend(const BackendOptions& options, torch::Device device) {
   return std::make_unique<TorchBackend>(options, device);
+}
+
+std::unique_ptr<Backend> make_torch_inference_backend(const BackendOptions& options, bool on_cuda) {
+  auto backend = make_torch_backend(options, on_cuda ? torch::Device(torch::kCUDA, 0) : torch::kCPU);
+  backend->infer_only();
+  return backend;
 }
 
 }  // namespace capdiff

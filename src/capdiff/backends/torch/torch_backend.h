@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "capdiff/backends/backend.h"
+#include "capdiff/backends/torch/recorded_computation.h"
 #include "capdiff/backends/torch/torch_headers.h"
 
 namespace capdiff {
@@ -21,7 +22,8 @@ namespace capdiff {
 /// optimiser sees tied weights once. With `compute = bf16` the operands of matrix products are cast on the way in,
 /// which leaves weights, gradients and everything between the products in f32.
 ///
-/// Operations record history whenever torch does: callers that only want values hold a `torch::NoGradGuard`.
+/// Operations record history whenever torch does: callers that only want values hold a `torch::NoGradGuard`. Those that
+/// never train say `infer_only`.
 /// One thread at a time may use a backend. The number of CPU threads is a setting of the whole process.
 class TorchBackend final : public Backend {
  public:
@@ -32,7 +34,7 @@ class TorchBackend final : public Backend {
   // The border between models and training code.
   /// The tensor behind a value of this backend, with its history.
   static torch::Tensor tensor(const Value& value);
-  /// A value that shares `tensor`, which must be f32 or i64.
+  /// A value that shares `tensor`, which must be f32, bf16 (a value of type f32 nevertheless) or i64.
   static Value value(torch::Tensor tensor);
 
   torch::Device device() const { return device_; }
@@ -40,6 +42,11 @@ class TorchBackend final : public Backend {
   /// Dropout acts only while training. A new backend is not training.
   void train(bool training) { training_ = training; }
   bool training() const { return training_; }
+  /// From now on nothing trains. With `compute = bf16`, what layers make stays bf16 until it meets f32, LayerNorm and
+  /// softmax still computing in f32; on CUDA, recorded computations become CUDA graphs, and uploads do not wait.
+  void infer_only();
+  /// How computations are recorded from now on: on a CPU not at all, otherwise.
+  void record_with(torch_detail::MakeRecording record) { record_ = std::move(record); }
   /// Floating-point operations, two a multiply-add, of all linear, attention and conv2d layers so far. A product that
   /// records history counts once more for each of its operands that needs a gradient: as much as the backward pass will
   /// do.
@@ -79,6 +86,8 @@ class TorchBackend final : public Backend {
   Value conv2d(const Value& x, const Packed& weights, const Conv2dOptions& options) override;
   Value dropout(const Value& x, float p) override;
 
+  Computation record(Computation computation) override;
+
   Value add(const Value& a, const Value& b) override;
   Value mul(const Value& a, const Value& b) override;
   Value scale_add(float alpha, const Value& a, float beta, const Value& b) override;
@@ -110,11 +119,16 @@ class TorchBackend final : public Backend {
   /// Counts a product of two operands.
   void count(double multiply_adds, const torch::Tensor& a, const torch::Tensor& b);
   torch::Tensor drop(const torch::Tensor& x, float p);
+  /// Whether layers give bf16.
+  bool keeps_bf16() const { return inference_ && options_.compute == DType::bf16; }
+  /// `attention` for bf16 without masks, in as few passes over memory as LibTorch has.
+  torch::Tensor fused_attention(const Value& q, const Value& k, const Value& v, const AttentionOptions& options);
   at::ScalarType compute_type() const { return options_.compute == DType::bf16 ? at::kBFloat16 : at::kFloat; }
 
   torch::Device device_;
   at::Generator generator_;
-  bool training_ = false;
+  bool training_ = false, inference_ = false;
+  torch_detail::MakeRecording record_;
   double product_operations_ = 0;
   std::function<bool(const std::string&)> trainable_;
   std::vector<std::pair<std::string, torch::Tensor>> parameters_;

@@ -2,9 +2,12 @@
 #include <cmath>
 #include <limits>
 
+#include "capdiff/backends/torch/fused_layer_norm.h"
+#include "capdiff/backends/torch/libtorch_version.h"
 #include "capdiff/backends/torch/operation.h"
 #include "capdiff/backends/torch/packed_tensors.h"
 #include "capdiff/backends/torch/torch_backend.h"
+#include "capdiff/backends/torch/torch_storage.h"
 
 namespace capdiff {
 namespace {
@@ -13,6 +16,7 @@ using torch_detail::check_dtype;
 using torch_detail::check_same_shape;
 using torch_detail::compute;
 using torch_detail::PackedTensors;
+using torch_detail::TorchStorage;
 
 /// a b with the operands rounded to `type` and the result in f32.
 torch::Tensor product(const torch::Tensor& a, const torch::Tensor& b, at::ScalarType type) {
@@ -60,12 +64,12 @@ Value TorchBackend::linear(const Value& x, const Packed& weights, Activation act
     const Shape result = x.shape().with_cols(out);
     if (residual) check_same_shape("linear", residual.shape(), result);
 
-    const auto [weight, bias] = packed.prepare(compute_type());
+    const auto [weight, bias] = packed.prepare(compute_type(), keeps_bf16() ? at::kBFloat16 : at::kFloat);
     const torch::Tensor rows = tensor(x).reshape({x.shape().rows(), in});
     count(static_cast<double>(x.shape().numel()) * static_cast<double>(out), rows, weight);
     torch::Tensor y;
-    if (compute_type() == at::kFloat) {
-      y = torch::linear(rows, weight, bias);
+    if (compute_type() == at::kFloat || keeps_bf16()) {
+      y = torch::linear(rows.to(compute_type()), weight, bias);
     } else {
       // The bias joins in f32, after a product that torch can only return rounded to bf16.
       y = product(rows, weight.t(), compute_type());
@@ -90,8 +94,16 @@ Value TorchBackend::layer_norm(const Value& x, const Value& gamma, const Value& 
       fail(ErrorCode::internal, "[layer_norm] x has the shape {}, gamma {} and beta {}, expected […, D], [D] and [D]",
            to_string(x.shape()), to_string(gamma.shape()), to_string(beta.shape()));
     if (residual) check_same_shape("layer_norm", x.shape(), residual.shape());
+    if (keeps_bf16() && residual) {
+      const torch::Tensor y =
+          torch_detail::fused_add_layer_norm(tensor(x), tensor(residual), tensor(gamma), tensor(beta), eps);
+      if (y.defined()) return y;
+    }
     const torch::Tensor z = residual ? tensor(x) + tensor(residual) : tensor(x);
-    return torch::layer_norm(z, {width}, tensor(gamma), tensor(beta), eps);
+    if (keeps_bf16() && z.scalar_type() == at::kBFloat16)
+      return torch::layer_norm(z, {width}, TorchStorage::of(gamma).rounded(), TorchStorage::of(beta).rounded(), eps);
+    const torch::Tensor y = torch::layer_norm(z, {width}, tensor(gamma), tensor(beta), eps);
+    return keeps_bf16() ? y.to(at::kBFloat16) : y;
   });
 }
 
@@ -102,6 +114,8 @@ Value TorchBackend::attention(const Value& q, const Value& k, const Value& v, co
     const std::int64_t key_batch = k.shape()[0], keys = k.shape()[1], share = batch / key_batch;
     const std::int64_t width = q.shape()[2] / heads, value_width = v.shape()[2] / heads;
     if (keys == 0) return torch::zeros({batch, queries, v.shape()[2]}, tensor(v).options());
+
+    if (keeps_bf16() && !options.key_mask && (!options.causal || share == 1)) return fused_attention(q, k, v, options);
 
     // Queries that share keys become rows of one product, so that no key is copied: [Bk, heads, share · Lq, d].
     const torch::Tensor query = (tensor(q) * (1.0 / std::sqrt(static_cast<double>(width))))
@@ -127,12 +141,27 @@ Value TorchBackend::attention(const Value& q, const Value& k, const Value& v, co
   });
 }
 
+torch::Tensor TorchBackend::fused_attention(const Value& q, const Value& k, const Value& v,
+                                            const AttentionOptions& options) {
+  const std::int64_t batch = q.shape()[0], queries = q.shape()[1], heads = options.heads;
+  const std::int64_t key_batch = k.shape()[0], keys = k.shape()[1], rows = batch / key_batch * queries;
+  // Queries that share keys are one longer row of queries: [Bk, heads, share · Lq, d], all views.
+  const auto by_head = [&](const Value& x, std::int64_t length) {
+    return tensor(x).to(at::kBFloat16).reshape({key_batch, length, heads, x.shape()[2] / heads}).transpose(1, 2);
+  };
+  const torch::Tensor query = by_head(q, rows), key = by_head(k, keys), content = by_head(v, keys);
+  count(static_cast<double>(batch * queries * keys) * static_cast<double>(q.shape()[2] + v.shape()[2]), query, key);
+  return torch_detail::fused_attention(query, key, content, options.causal)
+      .transpose(1, 2)
+      .reshape({batch, queries, v.shape()[2]});
+}
+
 Value TorchBackend::embedding(const Value& table, const Value& ids) {
   return compute("embedding", [&] {
     check_dtype("embedding", "ids", ids, DType::i64);
     if (table.shape().rank() != 2)
       fail(ErrorCode::internal, "[embedding] the table has the shape {}, expected [V, D]", to_string(table.shape()));
-    torch_detail::check_range("embedding", "id", tensor(ids), 0, table.shape()[0], ErrorCode::invalid_input);
+    torch_detail::check_range("embedding", "id", ids, 0, table.shape()[0], ErrorCode::invalid_input);
     return torch::embedding(tensor(table), tensor(ids));
   });
 }
@@ -167,7 +196,8 @@ Value TorchBackend::conv2d(const Value& x, const Packed& weights, const Conv2dOp
     count(static_cast<double>(y.numel()) * static_cast<double>(kernel[1] * kernel[2] * kernel[3]), image, weight);
     y = y.to(at::kFloat);
     if (bias.defined()) y = y + bias;
-    return torch_detail::activate(y, o.activation);
+    y = torch_detail::activate(y, o.activation);
+    return keeps_bf16() ? y.to(at::kBFloat16) : y;
   });
 }
 

@@ -13,6 +13,7 @@ using torch_detail::check_dtype;
 using torch_detail::check_range;
 using torch_detail::check_same_shape;
 using torch_detail::compute;
+using torch_detail::wide;
 
 /// The axis counted from the front.
 int checked_axis(std::string_view operation, const Shape& shape, int axis) {
@@ -47,7 +48,7 @@ Value TorchBackend::mul(const Value& a, const Value& b) {
 Value TorchBackend::scale_add(float alpha, const Value& a, float beta, const Value& b) {
   return compute("scale_add", [&] {
     check_broadcast("scale_add", a.shape(), b.shape());
-    return torch::add(tensor(a) * alpha, tensor(b), beta);
+    return torch::add(wide(tensor(a)) * alpha, tensor(b), beta);
   });
 }
 
@@ -56,7 +57,7 @@ Value TorchBackend::select(const Value& mask, const Value& a, const Value& b) {
     check_broadcast("select", a.shape(), b.shape());
     check_broadcast("select", mask.shape(), a.shape());
     check_broadcast("select", mask.shape(), b.shape());
-    return torch::where(tensor(mask) != 0, tensor(a), tensor(b));
+    return torch::where(tensor(mask) != 0, wide(tensor(a)), wide(tensor(b)));
   });
 }
 
@@ -100,6 +101,9 @@ Value TorchBackend::concat(std::span<const Value> values, int axis) {
              to_string(value.shape()), axis);
       tensors.push_back(tensor(value));
     }
+    const auto type = [](const torch::Tensor& x) { return x.scalar_type(); };
+    if (!std::ranges::all_of(tensors, [&](const torch::Tensor& x) { return type(x) == type(tensors.front()); }))
+      for (torch::Tensor& tensor : tensors) tensor = wide(tensor);
     return torch::cat(tensors, static_cast<std::int64_t>(along));
   });
 }
@@ -120,7 +124,7 @@ Value TorchBackend::gather(const Value& x, const Value& indices) {
     if (x.shape().rank() == 0 || indices.shape().rank() != 1)
       fail(ErrorCode::internal, "[gather] x has the shape {}, the indices {}, expected [N, …] and [n]",
            to_string(x.shape()), to_string(indices.shape()));
-    check_range("gather", "index", tensor(indices), 0, x.shape()[0], ErrorCode::internal);
+    check_range("gather", "index", indices, 0, x.shape()[0], ErrorCode::internal);
     return tensor(x).index_select(0, tensor(indices));
   });
 }
@@ -128,7 +132,7 @@ Value TorchBackend::gather(const Value& x, const Value& indices) {
 Value TorchBackend::softmax(const Value& x) {
   return compute("softmax", [&] {
     check_columns("softmax", x.shape());
-    return tensor(x).softmax(-1);
+    return wide(tensor(x)).softmax(-1);
   });
 }
 
@@ -160,7 +164,8 @@ std::pair<Value, Value> TorchBackend::top_k(const Value& x, std::int64_t k) {
 Value TorchBackend::l2_normalize(const Value& x) {
   return compute("l2_normalize", [&] {
     check_columns("l2_normalize", x.shape());
-    return tensor(x) / tensor(x).norm(2, -1, /*keepdim=*/true).clamp_min(1e-12);
+    const torch::Tensor rows = wide(tensor(x));
+    return rows / rows.norm(2, -1, /*keepdim=*/true).clamp_min(1e-12);
   });
 }
 
@@ -168,14 +173,14 @@ Value TorchBackend::mean(const Value& x, int axis) {
   return compute("mean", [&] {
     const int along = checked_axis("mean", x.shape(), axis);
     if (x.shape()[along] == 0) fail(ErrorCode::internal, "[mean] a value of shape {}", to_string(x.shape()));
-    return tensor(x).mean(along);
+    return wide(tensor(x)).mean(along);
   });
 }
 
 Value TorchBackend::mean_squared_error(const Value& a, const Value& b) {
   return compute("mean_squared_error", [&] {
     check_same_shape("mean_squared_error", a.shape(), b.shape());
-    return torch::mse_loss(tensor(a), tensor(b));
+    return torch::mse_loss(wide(tensor(a)), wide(tensor(b)));
   });
 }
 
@@ -184,7 +189,7 @@ Value TorchBackend::mean_l2_distance(const Value& a, const Value& b) {
     check_same_shape("mean_l2_distance", a.shape(), b.shape());
     check_columns("mean_l2_distance", a.shape());
     // torch defines the gradient of the norm at 0 as 0.
-    return (tensor(a) - tensor(b)).norm(2, -1).mean();
+    return (wide(tensor(a)) - wide(tensor(b))).norm(2, -1).mean();
   });
 }
 
@@ -198,9 +203,9 @@ Value TorchBackend::cross_entropy(const Value& logits, const Value& targets, flo
       fail(ErrorCode::internal, "[cross_entropy] logits of shape {} and targets of shape {}, expected […, V] and […]",
            to_string(logits.shape()), to_string(targets.shape()));
     const torch::Tensor flat = tensor(targets).reshape({targets.shape().numel()});
-    check_range("cross_entropy", "target", flat, -1, classes, ErrorCode::invalid_input);
+    check_range("cross_entropy", "target", targets, -1, classes, ErrorCode::invalid_input);
     const torch::Tensor sum =
-        at::cross_entropy_loss(tensor(logits).reshape({flat.numel(), classes}), flat,
+        at::cross_entropy_loss(wide(tensor(logits)).reshape({flat.numel(), classes}), flat,
                                /*weight=*/{}, at::Reduction::Sum, /*ignore_index=*/-1, static_cast<double>(smoothing));
     return sum / (flat != -1).sum().clamp_min(1);
   });
