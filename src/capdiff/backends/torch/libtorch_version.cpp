@@ -17,7 +17,8 @@ torch::Tensor fused_attention(const torch::Tensor& q, const torch::Tensor& k, co
 
 torch::Tensor fused_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, bool causal) {
   const double scale = 1.0 / std::sqrt(static_cast<double>(q.size(-1)));
-  torch::Tensor scores = torch::matmul(q * scale, k.transpose(-1, -2)).to(at::kFloat);
+  // Scores in f32, as the fused kernels keep them.
+  torch::Tensor scores = torch::matmul(q.to(at::kFloat) * scale, k.transpose(-1, -2).to(at::kFloat));
   if (causal) {
     const auto later = torch::ones({q.size(-2), k.size(-2)}, torch::dtype(at::kBool).device(q.device())).triu(1);
     scores = scores.masked_fill(later, -std::numeric_limits<float>::infinity());
