@@ -103,6 +103,7 @@ class Bench {
     ModelOptions options = options_.model;
     options.dtype = dtype;
     LoadedModel model = load_model(options);
+    load_clip(options, model);
     if (options_.length) force_length(*model.captioner, model.generation, *options_.length);
     return model;
   }
@@ -168,6 +169,7 @@ class Bench {
   Measurements metered(const LoadedModel& model) const {
     MeteredBackend meter(*model.backend);
     const auto captioner = load_captioner(ModelFolder::open(model.path), meter);
+    captioner->select_with(model.clip);
     GenerationOptions generation = model.generation;
     if (options_.length) force_length(*captioner, generation, *options_.length);
     std::vector<Measurements> runs;
@@ -198,6 +200,8 @@ void add_bench(CLI::App& app, Action& action) {
   auto options = std::make_shared<BenchOptions>();
   command->add_option("PATH", options->paths, "Pictures to decode and caption (default: made-up ones, in memory)");
   add_model_options(*command, options->model);
+  command->add_option("--clip", options->model.clip, "The CLIP that --select clip chooses with (default: models/clip)")
+      ->type_name("DIR");
   const CLI::Range lengths(std::int64_t{1}, std::int64_t{4096});
   CLI::Option* length =
       command->add_option("--length", options->length,

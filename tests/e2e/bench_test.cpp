@@ -187,6 +187,7 @@ TEST_F(BenchCommand, RefusesWhatItCannot) {
   expect_refused(2, autoregressive(), {"--length", "4000"}, "--min-length 4000");
   expect_refused(2, autoregressive(), {"--steps", "5"}, "writes from left to right");
   expect_refused(2, ladic(), {"-"}, "standard input");
+  expect_refused(1, ladic(), {"--select", "clip", "--clip", "/no/clip"}, "/no/clip");
   expect_refused(1, ladic(), {"/no/such.jpg"}, "/no/such.jpg");
 }
 

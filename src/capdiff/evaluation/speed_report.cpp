@@ -109,8 +109,8 @@ std::string stage_table(const SpeedReport& report) {
     table += stage_line(name_of(stage), tally, total, report.ceilings);
   if (report.ceilings)
     table += fmt::format(
-        "\nproducts: GFLOP/s of the stage's linear layers alone, hot; memory: {:.1f} GB/s. Of the longer of both a "
-        "stage takes at least the time of which the ceiling is the share.\n",
+        "\nproducts: GFLOP/s of the stage's linear layers alone, hot; memory: {:.1f} GB/s.\nceiling: the share of the "
+        "stage's time that its products would take at that rate or its bytes at that bandwidth, the longer of both\n",
         report.ceilings->bytes_per_second / 1e9);
   return table;
 }
