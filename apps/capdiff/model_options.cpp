@@ -16,6 +16,7 @@ namespace fs = std::filesystem;
 DType compute_type(const std::string& name) {
   if (name == "f32") return DType::f32;
   if (name == "bf16") return DType::bf16;
+  if (name == "int8") return DType::i8;
   return automatic_compute_type();
 }
 
@@ -231,7 +232,7 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{4096}))
       ->capture_default_str();
   command.add_option("--dtype", options.dtype, "Arithmetic; auto is bf16 on processors with AMX, else f32")
-      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
+      ->check(CLI::IsMember({"auto", "f32", "bf16", "int8"}))
       ->capture_default_str();
   command.add_option("--threads", options.threads, "CPU threads (0: all)")
       ->check(CLI::Range(0, 1024))

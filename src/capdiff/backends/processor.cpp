@@ -15,4 +15,8 @@ DType automatic_compute_type() {
   return DType::f32;
 }
 
+std::string_view compute_name(DType compute) {
+  return compute == DType::bf16 ? "bf16" : compute == DType::i8 ? "int8" : "f32";
+}
+
 }  // namespace capdiff
