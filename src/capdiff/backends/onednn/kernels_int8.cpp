@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <limits>
 
 #include "capdiff/backends/onednn/kernels.h"
@@ -14,8 +13,11 @@ namespace {
 /// Scales have a finite inverse: below 10⁻³⁷ per step values count as 0.
 constexpr float kSmallestScale = 1e-37f;
 
-/// 1.5 · 2²³: adding it rounds to the nearest integer, ties to even, and leaves that in the lowest bits.
-constexpr float kRoundToInteger = 12582912.0f;
+/// The nearest integer, ties to even, of |x| < 2²²: adding 1.5 · 2²³ leaves it in the lowest bits of the mantissa.
+[[gnu::always_inline]] inline std::int32_t nearest(float x) {
+  constexpr float kShift = 12582912.0f;
+  return std::bit_cast<std::int32_t>(x + kShift) - std::bit_cast<std::int32_t>(kShift);
+}
 
 struct Range {
   float low = 0.0f, high = 0.0f;  ///< with 0 between them
@@ -24,14 +26,14 @@ struct Range {
 
 [[gnu::always_inline]] inline Range range_of(const float* x, std::int64_t n) {
   float low = 0.0f, high = 0.0f;
-  int infinite = 0;
-#pragma omp simd reduction(min : low) reduction(max : high) reduction(| : infinite)
+  std::int32_t magnitude = 0;
+#pragma omp simd reduction(min : low) reduction(max : high, magnitude)
   for (std::int64_t i = 0; i < n; ++i) {
     low = x[i] < low ? x[i] : low;
     high = x[i] > high ? x[i] : high;
-    infinite |= !(std::abs(x[i]) <= std::numeric_limits<float>::max());
+    magnitude = std::max(magnitude, std::bit_cast<std::int32_t>(x[i]) & 0x7fffffff);
   }
-  return {low, high, infinite == 0};
+  return {low, high, magnitude < std::bit_cast<std::int32_t>(std::numeric_limits<float>::infinity())};
 }
 
 }  // namespace
@@ -45,11 +47,9 @@ CAPDIFF_SIMD_CLONES void quantize_weights(const float* w, std::int8_t* q, float*
     std::int32_t total = 0;
 #pragma omp simd reduction(+ : total)
     for (std::int64_t i = 0; i < cols; ++i) {
-      float value = w[i] * inverse;
-      value = value < -127.0f ? -127.0f : value;
-      value = value > 127.0f ? 127.0f : value;
-      q[i] = static_cast<std::int8_t>(std::bit_cast<std::int32_t>(value + kRoundToInteger));
-      total += q[i];
+      const std::int32_t value = std::clamp(nearest(w[i] * inverse), -127, 127);
+      q[i] = static_cast<std::int8_t>(value);
+      total += value;
     }
     scale[r] = range.finite ? step : std::numeric_limits<float>::quiet_NaN();
     sum[r] = total;
@@ -64,12 +64,8 @@ CAPDIFF_SIMD_CLONES void quantize_rows(const float* x, std::uint8_t* u, RowScale
     const float inverse = range.finite ? 1.0f / scale : 0.0f;
     const auto zero = static_cast<float>(static_cast<std::int32_t>(0.5f - range.low * inverse));
 #pragma omp simd
-    for (std::int64_t i = 0; i < cols; ++i) {
-      float value = x[i] * inverse + zero;
-      value = value < 0.0f ? 0.0f : value;
-      value = value > 255.0f ? 255.0f : value;
-      u[i] = static_cast<std::uint8_t>(std::bit_cast<std::int32_t>(value + kRoundToInteger));
-    }
+    for (std::int64_t i = 0; i < cols; ++i)
+      u[i] = static_cast<std::uint8_t>(std::clamp(nearest(x[i] * inverse + zero), 0, 255));
     scales[r] = {range.finite ? scale : std::numeric_limits<float>::quiet_NaN(), static_cast<std::int32_t>(zero)};
   }
 }
