@@ -1,6 +1,7 @@
 #include "capdiff/backends/onednn/kernels_int8.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <limits>
 
@@ -36,6 +37,22 @@ struct Range {
   return {low, high, magnitude < std::bit_cast<std::int32_t>(std::numeric_limits<float>::infinity())};
 }
 
+/// u = x · inverse + zero, rounded. By blocks of integers: a loop from floats to bytes would become one of short
+/// vectors.
+[[gnu::always_inline]] inline void round_row(const float* x, float inverse, float zero, std::uint8_t* u,
+                                             std::int64_t n) {
+  constexpr std::int64_t kBlock = 256;
+  std::array<std::int32_t, kBlock> block;
+  for (std::int64_t first = 0; first < n; first += kBlock) {
+    const std::int64_t count = std::min(kBlock, n - first);
+    std::int32_t* const integers = block.data();
+#pragma omp simd
+    for (std::int64_t i = 0; i < count; ++i) integers[i] = std::clamp(nearest(x[first + i] * inverse + zero), 0, 255);
+#pragma omp simd
+    for (std::int64_t i = 0; i < count; ++i) u[first + i] = static_cast<std::uint8_t>(integers[i]);
+  }
+}
+
 }  // namespace
 
 CAPDIFF_SIMD_CLONES void quantize_weights(const float* w, std::int8_t* q, float* scale, std::int32_t* sum,
@@ -63,9 +80,7 @@ CAPDIFF_SIMD_CLONES void quantize_rows(const float* x, std::uint8_t* u, RowScale
     const float scale = std::max(range.high / 255.0f - range.low / 255.0f, kSmallestScale);
     const float inverse = range.finite ? 1.0f / scale : 0.0f;
     const auto zero = static_cast<float>(static_cast<std::int32_t>(0.5f - range.low * inverse));
-#pragma omp simd
-    for (std::int64_t i = 0; i < cols; ++i)
-      u[i] = static_cast<std::uint8_t>(std::clamp(nearest(x[i] * inverse + zero), 0, 255));
+    round_row(x, inverse, zero, u, cols);
     scales[r] = {range.finite ? scale : std::numeric_limits<float>::quiet_NaN(), static_cast<std::int32_t>(zero)};
   }
 }
