@@ -7,6 +7,7 @@
 #include "apps/capdiff/command.h"
 #include "apps/capdiff/inputs.h"
 #include "apps/capdiff/model_options.h"
+#include "capdiff/backends/processor.h"
 #include "capdiff/base/error.h"
 #include "capdiff/captioners/diffusion_captioner.h"
 #include "capdiff/evaluation/speed.h"
@@ -23,7 +24,7 @@ struct BenchOptions {
   bool roofline = false, all_dtypes = false, json = false;
 };
 
-constexpr const char* kBenchDtypes[] = {"f32", "bf16"};
+constexpr const char* kBenchDtypes[] = {"f32", "bf16", "int8"};
 
 /// The pictures of one run: made ones, or files, which are then decoded in every run.
 struct BenchPictures {
@@ -118,7 +119,7 @@ class Bench {
                        .model_type = ModelFolder::open(model.path).config().get_string("model_type"),
                        .backend = std::string(model.backend->name()),
                        .library_version = model.backend->library_version(),
-                       .dtype = compute_name(model.backend->options().compute),
+                       .dtype = std::string(compute_name(model.backend->options().compute)),
                        .threads = model.backend->options().threads,
                        .batch = std::min(options_.model.batch, static_cast<std::int64_t>(pictures_.count())),
                        .images = static_cast<std::int64_t>(pictures_.count()),

@@ -7,6 +7,7 @@
 #include "apps/capdiff/command.h"
 #include "apps/capdiff/inputs.h"
 #include "apps/capdiff/model_options.h"
+#include "capdiff/backends/processor.h"
 #include "capdiff/base/error.h"
 #include "capdiff/base/files.h"
 #include "capdiff/base/progress.h"
@@ -89,7 +90,7 @@ class Results {
       object["guidance"] = model_.generation.guidance;
     }
     object["model"] = model_.path.string();
-    object["dtype"] = model_.backend->options().compute == DType::bf16 ? "bf16" : "f32";
+    object["dtype"] = compute_name(model_.backend->options().compute);
     object["seconds"] = seconds;
     return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   }

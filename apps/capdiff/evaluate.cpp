@@ -6,6 +6,7 @@
 #include "apps/capdiff/command.h"
 #include "apps/capdiff/model_options.h"
 #include "apps/capdiff/score_options.h"
+#include "capdiff/backends/processor.h"
 #include "capdiff/base/error.h"
 #include "capdiff/base/progress.h"
 #include "capdiff/data/photo_source.h"
@@ -96,7 +97,7 @@ int evaluate(const EvaluateOptions& options) {
   }
   if (!options.output.empty()) write_coco_results(options.output, results);
   std::string signature = fmt::format(" | split {} | {} | {}", options.split, describe(model.generation),
-                                      model.backend->options().compute == DType::bf16 ? "bf16" : "f32");
+                                      compute_name(model.backend->options().compute));
   if (!clip.empty()) signature += fmt::format(" | choosing clip {}", (clip / "").parent_path().filename().string());
   return scoring.print(std::move(captions), signature, {}, start, candidates);
 }

@@ -16,6 +16,7 @@ namespace fs = std::filesystem;
 
 DType compute_type(const ModelOptions& options) {
   if (options.dtype == "f32") return DType::f32;
+  if (options.dtype == "int8") return DType::i8;
   if (options.dtype == "bf16" || options.device == "cuda") return DType::bf16;
   return automatic_compute_type();
 }
@@ -232,7 +233,7 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{4096}))
       ->capture_default_str();
   command.add_option("--dtype", options.dtype, "Arithmetic; auto is bf16 on CUDA and on processors with AMX, else f32")
-      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
+      ->check(CLI::IsMember({"auto", "f32", "bf16", "int8"}))
       ->capture_default_str();
   command.add_option("--threads", options.threads, "CPU threads (0: all)")
       ->check(CLI::Range(0, 1024))

@@ -45,6 +45,10 @@ double product_tolerance(const Backend& backend) {
   return backend.options().compute == DType::bf16 ? 2e-2 : kF32Tolerance;
 }
 
+double linear_tolerance(const Backend& backend) {
+  return backend.options().compute == DType::i8 ? 2e-2 : product_tolerance(backend);
+}
+
 void expect_close(Backend& backend, const Value& got, const Array& want, double tolerance) {
   ASSERT_TRUE(got);
   ASSERT_EQ(to_string(got.shape()), to_string(want.shape));

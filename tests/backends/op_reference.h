@@ -35,8 +35,9 @@ Parameter parameter(std::string name, const Array& array, DType dtype = DType::f
 
 /// Largest admitted error relative to the largest expected magnitude, for plain f32 arithmetic.
 inline constexpr double kF32Tolerance = 1e-5;
-/// The same for operations that contain matrix products.
+/// The same for operations that contain matrix products, and for `linear`, which alone may compute in 8 bits.
 double product_tolerance(const Backend& backend);
+double linear_tolerance(const Backend& backend);
 
 void expect_close(Backend& backend, const Value& got, const Array& want, double tolerance = kF32Tolerance);
 void expect_ids(Backend& backend, const Value& got, const Shape& shape, const std::vector<std::int64_t>& want);

@@ -32,9 +32,9 @@ void linear_of(Backend& backend, const Sizes& sizes) {
   const Packed with_bias = backend.bind_linear(w, b);
   EXPECT_EQ(with_bias.shape(), (Shape{sizes.out, sizes.in}));
   expect_close(backend, backend.linear(upload(backend, x), with_bias), reference::linear(x, weights, bias),
-               product_tolerance(backend));
+               linear_tolerance(backend));
   expect_close(backend, backend.linear(upload(backend, x), backend.bind_linear(w, {})),
-               reference::linear(x, weights, {}), product_tolerance(backend));
+               reference::linear(x, weights, {}), linear_tolerance(backend));
 }
 
 void linear_activation(Backend& backend, Activation activation, bool with_residual) {
@@ -47,7 +47,7 @@ void linear_activation(Backend& backend, Activation activation, bool with_residu
   if (with_residual) want = reference::broadcast({want, residual}, [](const auto& a) { return a[0] + a[1]; });
   const Value input = upload(backend, x), other = upload(backend, residual);
   const Value got = backend.linear(input, backend.bind_linear(w, b), activation, with_residual ? other : Value());
-  expect_close(backend, got, want, product_tolerance(backend));
+  expect_close(backend, got, want, linear_tolerance(backend));
   expect_close(backend, other, residual, 0.0);
   expect_close(backend, input, x, 0.0);
 }
@@ -63,7 +63,7 @@ void linear_stacks(Backend& backend) {
   const std::vector<Parameter> w{parameter("q", q), parameter("k", k), parameter("v", v)};
   const std::vector<Parameter> b{parameter("bq", bq), parameter("bk", bk), parameter("bv", bv)};
   expect_close(backend, backend.linear(upload(backend, x), backend.bind_linear(w, b)),
-               reference::linear(x, weights, bias), product_tolerance(backend));
+               reference::linear(x, weights, bias), linear_tolerance(backend));
 }
 
 void linear_bf16_weights(Backend& backend) {
@@ -73,7 +73,7 @@ void linear_bf16_weights(Backend& backend) {
   const Array x = random({3, 21}, 17);
   const std::vector<Parameter> w{parameter("w", weights, DType::bf16)}, b{parameter("b", bias, DType::bf16)};
   expect_close(backend, backend.linear(upload(backend, x), backend.bind_linear(w, b)),
-               reference::linear(x, weights, bias), product_tolerance(backend));
+               reference::linear(x, weights, bias), linear_tolerance(backend));
 }
 
 void linear_rejects(Backend& backend) {

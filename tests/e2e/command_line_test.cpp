@@ -7,6 +7,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "capdiff/backends/backend.h"
+#include "capdiff/backends/processor.h"
 #include "capdiff/base/files.h"
 #include "capdiff/formats/safetensors.h"
 #include "tests/support/command.h"
@@ -59,6 +61,16 @@ TEST_F(CommandLine, PrintsTheBareCaptionOfOneFile) {
   EXPECT_EQ(std::ranges::count(result.output, '\n'), 1);
   EXPECT_EQ(result.output.find('\t'), std::string::npos);
   EXPECT_EQ(caption({"-"}, read_text_bytes(kScene)).output, result.output);
+}
+
+TEST_F(CommandLine, SaysInWhichArithmeticItCaptioned) {
+  for (const DType compute : {DType::f32, DType::bf16, DType::i8}) {
+    const CommandResult result =
+        caption({kScene.string(), "--format", "jsonl", "--dtype", std::string(compute_name(compute))});
+    ASSERT_EQ(result.exit_code, 0) << result.errors;
+    const DType in_force = make_onednn_backend({.compute = compute})->options().compute;
+    EXPECT_EQ(nlohmann::json::parse(result.output).at("dtype"), compute_name(in_force));
+  }
 }
 
 TEST_F(CommandLine, PrintsPathAndCaptionOfAFolderInOrder) {

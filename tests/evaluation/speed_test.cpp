@@ -36,12 +36,6 @@ TEST(Speed, MadePicturesAreAlwaysTheSameAndAllDifferent) {
   EXPECT_NE(content_hash(made_picture(0)), content_hash(made_picture(1)));
 }
 
-TEST(Speed, NamesTypesAsOptionsDo) {
-  EXPECT_EQ(compute_name(DType::f32), "f32");
-  EXPECT_EQ(compute_name(DType::bf16), "bf16");
-  EXPECT_EQ(compute_name(DType::i8), "int8");
-}
-
 SpeedReport denoising() {
   SpeedReport report{.model = "m", .model_type = "ladic", .backend = "onednn", .dtype = "f32", .batch = 2, .images = 4};
   report.steps = 3;

@@ -91,7 +91,8 @@ struct AttentionOptions {
 using Computation = std::function<Value(std::span<const Value> inputs)>;
 
 struct BackendOptions {
-  /// Arithmetic of matrix products: f32 or bf16 (inputs rounded to bf16, sums in f32). Everything else is f32.
+  /// Arithmetic of matrix products: f32, bf16 (inputs rounded to bf16, sums in f32), or i8: weights of `linear` are
+  /// rounded to 255 steps per output, its inputs to 256 steps per row. Everything else is f32.
   DType compute = DType::f32;
   /// CPU threads; 0 takes what the machine offers.
   int threads = 0;

@@ -58,4 +58,8 @@ std::vector<std::string> processor_flags() {
   return flags;
 }
 
+std::string_view compute_name(DType compute) {
+  return compute == DType::bf16 ? "bf16" : compute == DType::i8 ? "int8" : "f32";
+}
+
 }  // namespace capdiff

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "capdiff/tensor/dtype.h"
@@ -10,6 +11,9 @@ namespace capdiff {
 /// The arithmetic that `--dtype auto` stands for, a fixed function of the processor's flags: bf16 where it has AMX for
 /// it, otherwise f32.
 DType automatic_compute_type();
+
+/// How the command line spells an arithmetic: "f32", "bf16" or "int8".
+std::string_view compute_name(DType compute);
 
 /// "AMD EPYC 9B45", as the processor calls itself; empty where it does not say.
 std::string processor_name();

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "capdiff/base/error.h"
+#include "capdiff/base/parallel.h"
 #include "capdiff/base/philox.h"
 #include "capdiff/text/whole_words.h"
 
@@ -66,11 +67,18 @@ class DiffusionCaptioner::PictureNoise final : public NoiseSource {
 
   Value draw(std::uint32_t number) {
     HostTensor noise(DType::f32, {static_cast<std::int64_t>(rows_.size()), length_, width_});
-    const auto each = static_cast<std::size_t>(length_ * width_);
-    for (std::size_t r = 0; r < rows_.size(); ++r)
-      NoiseStream(seed_, rows_[r].content, rows_[r].candidate, number)
-          .fill(noise.mutable_values<float>().subspan(r * each, each));
-    for (float& element : noise.mutable_values<float>()) element *= static_cast<float>(scale_);
+    // By positions, so that a single picture occupies all threads too.
+    const auto each = static_cast<std::size_t>(width_);
+    const std::span<float> elements = noise.mutable_values<float>();
+    parallel_ranges(noise.numel() / width_, backend_.options().threads, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const Row& row = rows_[static_cast<std::size_t>(i / length_)];
+        const auto position = elements.subspan(static_cast<std::size_t>(i) * each, each);
+        NoiseStream(seed_, row.content, row.candidate, number)
+            .fill(position, static_cast<std::uint64_t>(i % length_) * each);
+        for (float& element : position) element *= static_cast<float>(scale_);
+      }
+    });
     return backend_.upload(noise);
   }
 

@@ -3,7 +3,6 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <cctype>
 #include <chrono>
 
 #include "capdiff/base/philox.h"
@@ -63,13 +62,6 @@ double peak_memory() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   return 1024.0 * static_cast<double>(usage.ru_maxrss);
-}
-
-std::string compute_name(DType dtype) {
-  if (dtype == DType::i8) return "int8";
-  std::string name(name_of(dtype));
-  std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return name;
 }
 
 const std::pair<std::string, RunTimes>& SpeedReport::fastest() const {

@@ -35,9 +35,6 @@ std::vector<RunTimes> time_in_turn(std::span<const std::function<void()>> runs, 
 /// The most memory that this process has had so far, in bytes.
 double peak_memory();
 
-/// "f32", as options call it.
-std::string compute_name(DType dtype);
-
 /// What captioning took.
 struct SpeedReport {
   std::string model, model_type, backend, library_version, dtype;

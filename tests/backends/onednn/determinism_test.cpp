@@ -55,7 +55,8 @@ TEST_P(DeterministicLinear, RowsDoNotDependOnTheirNeighbours) {
 INSTANTIATE_TEST_SUITE_P(Sizes, DeterministicLinear,
                          testing::Values(Product{37, 29, DType::f32}, Product{3072, 40, DType::f32},
                                          Product{768, 130, DType::f32}, Product{9, 1, DType::f32},
-                                         Product{37, 29, DType::bf16}, Product{3072, 40, DType::bf16}),
+                                         Product{37, 29, DType::bf16}, Product{3072, 40, DType::bf16},
+                                         Product{37, 29, DType::i8}, Product{3072, 40, DType::i8}),
                          [](const auto& product) {
                            return std::to_string(product.param.in) + "x" + std::to_string(product.param.out) +
                                   std::string(name_of(product.param.compute));

@@ -15,6 +15,10 @@ TEST_P(OneDnnOperations, Bf16) {
   GetParam().check(*make_onednn_backend({.compute = DType::bf16}));
 }
 
+TEST_P(OneDnnOperations, Int8) {
+  GetParam().check(*make_onednn_backend({.compute = DType::i8}));
+}
+
 TEST_P(OneDnnOperations, Deterministic) {
   GetParam().check(*make_onednn_backend({.threads = 3, .deterministic = true}));
 }

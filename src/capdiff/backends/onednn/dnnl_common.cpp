@@ -47,7 +47,8 @@ const dnnl::engine& cpu() {
 }
 
 dnnl::memory::data_type dnnl_type(DType dtype) {
-  return dtype == DType::bf16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
+  using Type = dnnl::memory::data_type;
+  return dtype == DType::bf16 ? Type::bf16 : dtype == DType::i8 ? Type::s8 : Type::f32;
 }
 
 void append_activation(dnnl::post_ops& post_ops, Activation activation) {

@@ -19,7 +19,7 @@ std::string library_version();
 /// The CPU, created on first use.
 const dnnl::engine& cpu();
 
-/// bf16 or f32, as oneDNN names them.
+/// bf16, f32 or, as weights, i8, as oneDNN names them.
 dnnl::memory::data_type dnnl_type(DType dtype);
 
 /// Appends an activation to be applied to what a primitive computed.

@@ -16,9 +16,9 @@ using Type = dnnl::memory::data_type;
 constexpr std::size_t kMaxMatmulKernels = 1024;
 
 dnnl::matmul::primitive_desc describe(const MatmulSpec& spec, const dnnl::memory::desc& weights, bool fused) {
-  const Type type = dnnl_type(spec.compute);
-  const dnnl::memory::desc x({spec.rows, spec.in}, type, Tag::ab);
-  const dnnl::memory::desc y({spec.rows, spec.out}, Type::f32, Tag::ab);
+  const bool integers = spec.compute == DType::i8;
+  const dnnl::memory::desc x({spec.rows, spec.in}, integers ? Type::u8 : dnnl_type(spec.compute), Tag::ab);
+  const dnnl::memory::desc y({spec.rows, spec.out}, integers ? Type::s32 : Type::f32, Tag::ab);
   const dnnl::memory::desc bias =
       spec.bias ? dnnl::memory::desc({1, spec.out}, Type::f32, Tag::ab) : dnnl::memory::desc();
   dnnl::post_ops post_ops;
@@ -37,6 +37,11 @@ bool is_reference(const dnnl::matmul::primitive_desc& description) {
   return std::string_view(description.impl_info_str()).starts_with("ref");
 }
 
+bool has_vnni() {
+  constexpr auto kVnni = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_vnni);
+  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & kVnni) == kVnni;
+}
+
 /// The layout is the same for every number of rows; this one only has to be typical.
 constexpr std::int64_t kPackingRows = 64;
 
@@ -53,6 +58,7 @@ Matmul::Matmul() = default;
 Matmul::~Matmul() = default;
 
 bool Matmul::supports(DType compute) {
+  if (compute == DType::i8 && !has_vnni()) return false;
   try {
     const dnnl::memory::desc weights({64, 64}, dnnl_type(compute), Tag::any);
     return !is_reference(describe({.rows = 16, .in = 64, .out = 64, .compute = compute}, weights, false));

@@ -13,7 +13,9 @@ namespace capdiff::onednn {
 /// What a matrix product y = activation(x Wᵀ + b) + residual looks like, apart from its numbers.
 struct MatmulSpec {
   std::int64_t rows = 0, in = 0, out = 0;
-  DType compute = DType::f32;  ///< type of x and W; sums, b, residual and y are f32
+  /// Type of x and W; sums, b, residual and y are f32. With i8, W is s8, x is u8 and y takes the s32 sums alone: no
+  /// bias, no activation, no residual.
+  DType compute = DType::f32;
   bool bias = false;
   Activation activation = Activation::none;
   bool residual = false;
@@ -22,7 +24,7 @@ struct MatmulSpec {
   auto operator<=>(const MatmulSpec&) const = default;
 };
 
-/// Pointers to row-major data: x [rows, in], bias [out], residual and y [rows, out].
+/// Pointers to row-major data: x [rows, in], bias [out], residual and y [rows, out]; y has the bits of s32 with i8.
 struct MatmulArguments {
   const void* x = nullptr;
   const float* bias = nullptr;
@@ -39,7 +41,8 @@ class Matmul {
   Matmul();
   ~Matmul();
 
-  /// Whether this processor has kernels for x and W of this type.
+  /// Whether this processor has kernels for x and W of this type; for i8, whether they are exact too: without VNNI
+  /// oneDNN adds pairs of products in 16 bits, which overflow.
   static bool supports(DType compute);
 
   /// Packs W, row-major [out, in] of type `compute`; the layout serves every number of rows.

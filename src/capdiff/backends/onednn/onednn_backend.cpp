@@ -90,11 +90,12 @@ int checked_axis(std::string_view operation, const Value& value, int axis) {
 }
 
 OneDnnBackend::OneDnnBackend(BackendOptions options) : Backend(options) {
-  if (options_.compute != DType::f32 && options_.compute != DType::bf16)
-    fail(ErrorCode::unsupported, "the oneDNN backend computes in F32 or BF16, not in {}", name_of(options_.compute));
+  if (options_.compute != DType::f32 && options_.compute != DType::bf16 && options_.compute != DType::i8)
+    fail(ErrorCode::unsupported, "the oneDNN backend computes in F32, BF16 or I8, not in {}",
+         name_of(options_.compute));
   if (options_.threads < 0) fail(ErrorCode::usage, "the number of threads is {}, expected 0 or more", options_.threads);
-  // A processor without bf16 kernels computes in f32, and `options()` says so.
-  if (options_.compute == DType::bf16 && !Matmul::supports(DType::bf16)) options_.compute = DType::f32;
+  // A processor without kernels for the type computes in f32, and `options()` says so.
+  if (options_.compute != DType::f32 && !Matmul::supports(options_.compute)) options_.compute = DType::f32;
   if (options_.threads == 0) options_.threads = omp_get_max_threads();
   threads_ = options_.threads;
 }
@@ -170,8 +171,14 @@ Packed OneDnnBackend::bind_linear(std::span<const Parameter> weights, std::span<
   auto layer = std::make_shared<LinearLayer>();
   // Small matrices are packed sooner than threads wake up.
   const int threads = threads_for(static_cast<double>(shape.numel()) / 8.0);
-  const HostTensor rows = stacked(weights, shape, options_.compute, threads, *pool_);
-  layer->weights = Matmul::pack(rows.bytes().data(), out, shape[1], options_.compute, threads);
+  layer->compute = options_.compute == DType::i8 && shape[1] > kMaxInt8Columns ? DType::f32 : options_.compute;
+  if (layer->compute == DType::i8) {
+    const HostTensor rows = stacked(weights, shape, DType::f32, threads, *pool_);
+    bind_int8(rows, threads, *layer);
+  } else {
+    const HostTensor rows = stacked(weights, shape, layer->compute, threads, *pool_);
+    layer->weights = Matmul::pack(rows.bytes().data(), out, shape[1], layer->compute, threads);
+  }
   if (!biases.empty()) layer->bias = stacked(biases, Shape{out}, DType::f32, threads_, *pool_);
   return Packed(std::move(layer), shape);
 }

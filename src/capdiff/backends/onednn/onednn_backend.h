@@ -11,6 +11,8 @@
 
 namespace capdiff::onednn {
 
+struct LinearLayer;
+
 /// The vocabulary on the CPU: matrix products and convolutions by oneDNN, everything else by OpenMP loops. Values are
 /// plain row-major memory; a reshape or a slice of the outermost axis shares it. Operations may be called from several
 /// threads at once.
@@ -72,6 +74,9 @@ class OneDnnBackend final : public Backend {
   int threads_for(double steps) const;
   /// Rounds all of x to bf16, in memory of the pool.
   std::shared_ptr<std::byte> rounded_to_bf16(const float* x, std::int64_t n);
+  /// Quantises and packs `weights` f32 [out, in] into `layer`.
+  void bind_int8(const HostTensor& weights, int threads, LinearLayer& layer);
+  void linear_int8(const MatmulSpec& spec, const LinearLayer& layer, const MatmulArguments& arguments);
   void linear_by_blocks(const MatmulSpec& spec, const PackedWeights& weights, const MatmulArguments& arguments);
 
   std::shared_ptr<BufferPool> pool_ = std::make_shared<BufferPool>();

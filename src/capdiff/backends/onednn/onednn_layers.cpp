@@ -49,19 +49,23 @@ Value OneDnnBackend::linear(const Value& x, const Packed& weights, Activation ac
                             .bias = layer.bias ? layer.bias->values<float>().data() : nullptr,
                             .residual = residual ? floats("linear", residual) : nullptr,
                             .y = result.data};
-  std::shared_ptr<std::byte> rounded;
-  if (options_.compute == DType::bf16) {
-    rounded = rounded_to_bf16(input, x.shape().numel());
-    arguments.x = rounded.get();
-  }
   const MatmulSpec spec{.rows = rows,
                         .in = in,
                         .out = out,
-                        .compute = options_.compute,
+                        .compute = layer.compute,
                         .bias = layer.bias.has_value(),
                         .activation = activation,
                         .residual = static_cast<bool>(residual),
                         .threads = threads_for(product(rows, in, out) / kProductsPerStep)};
+  if (spec.compute == DType::i8) {
+    linear_int8(spec, layer, arguments);
+    return result.value;
+  }
+  std::shared_ptr<std::byte> rounded;
+  if (spec.compute == DType::bf16) {
+    rounded = rounded_to_bf16(input, x.shape().numel());
+    arguments.x = rounded.get();
+  }
   if (options_.deterministic) {
     linear_by_blocks(spec, *layer.weights, arguments);
     return result.value;
@@ -255,7 +259,7 @@ Value OneDnnBackend::conv2d(const Value& x, const Packed& weights, const Conv2dO
                 .pad_left = options.pad_left,
                 .pad_bottom = options.pad_bottom,
                 .pad_right = options.pad_right,
-                .compute = options_.compute,
+                .compute = options_.compute == DType::i8 ? DType::f32 : options_.compute,
                 .bias = layer.weights.bias() != nullptr,
                 .activation = options.activation,
                 .threads = threads_};

@@ -89,6 +89,7 @@ TorchBackend::TorchBackend(const BackendOptions& options, torch::Device device) 
     fail(ErrorCode::unsupported, "the torch backend runs on cpu and cuda, not on {}", device.str());
 
   if (options.threads > 0) at::set_num_threads(options.threads);
+  options_.threads = at::get_num_threads();
   limit_openblas_threads(at::get_num_threads());
   // f32 means f32: TensorFloat-32 would keep ten bits of the mantissa.
   at::globalContext().setAllowTF32CuBLAS(false);
