@@ -106,8 +106,8 @@ enum class CaptionStage {
   preprocess,
   encoder,
   condition,  ///< what a decoder needs to know of pictures
-  step,       ///< calls of the network that denoises, or of the one that says the next word, and what moves between them
-  words,      ///< from latents to captions
+  step,   ///< calls of the network that denoises, or of the one that says the next word, and what moves between them
+  words,  ///< from latents to captions
 };
 std::string_view name_of(CaptionStage stage);
 

@@ -129,8 +129,7 @@ torch::Tensor TeacherGrids::crops(std::int64_t level, const torch::Tensor& items
                                   std::int64_t size) const {
   const torch::NoGradGuard frozen;
   const torch::Tensor& photos = levels_.at(static_cast<std::size_t>(level));
-  const torch::Tensor grids =
-      photos.index_select(0, items.to(photos.device())).to(torch::kFloat).permute({0, 3, 1, 2});
+  const torch::Tensor grids = photos.index_select(0, items.to(photos.device())).to(torch::kFloat).permute({0, 3, 1, 2});
   const torch::Tensor places = torch::affine_grid_generator(
       transforms.to(photos.device()), {items.size(0), grids.size(1), size, size}, /*align_corners=*/false);
   constexpr std::int64_t kBilinear = 0, kBorder = 1;

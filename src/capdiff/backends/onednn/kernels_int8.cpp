@@ -79,9 +79,9 @@ CAPDIFF_SIMD_CLONES void quantize_rows(const float* x, std::uint8_t* u, RowScale
     const Range range = range_of(x, cols);
     const float scale = std::max(range.high / 255.0f - range.low / 255.0f, kSmallestScale);
     const float inverse = range.finite ? 1.0f / scale : 0.0f;
-    const auto zero = static_cast<float>(static_cast<std::int32_t>(0.5f - range.low * inverse));
-    round_row(x, inverse, zero, u, cols);
-    scales[r] = {range.finite ? scale : std::numeric_limits<float>::quiet_NaN(), static_cast<std::int32_t>(zero)};
+    const std::int32_t zero = std::clamp(nearest(-range.low * inverse), 0, 255);
+    round_row(x, inverse, static_cast<float>(zero), u, cols);
+    scales[r] = {range.finite ? scale : std::numeric_limits<float>::quiet_NaN(), zero};
   }
 }
 
