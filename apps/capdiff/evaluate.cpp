@@ -24,6 +24,7 @@ struct EvaluateOptions {
   double validation_share = 0;
   std::string output;
   std::int64_t limit = 0;
+  std::optional<std::int64_t> length;
   std::string by_candidates;
   ScoreOptions scores;
 };
@@ -62,6 +63,7 @@ int evaluate(const EvaluateOptions& options) {
   if (!candidates.counts.empty() && scores.csv)
     fail(ErrorCode::usage, "--csv has values of single images alone: --by-candidates goes with --json");
   LoadedModel model = load_model(options.model);
+  model.generation.length = options.length;
   ModelOptions model_options = options.model;
   model_options.clip = scores.clip;
   const std::filesystem::path clip = load_clip(model_options, model, !candidates.counts.empty());
@@ -123,6 +125,8 @@ void add_evaluate(CLI::App& app, Action& action) {
   command->add_option("--limit", options->limit, "Only the first N pictures of the split (0: all)")
       ->capture_default_str();
   command->add_option("-o,--output", options->output, "Write the captions as a COCO result file")->type_name("FILE");
+  command->add_option("--length", options->length, "Exactly so many words in every caption")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{4096}));
   CLI::Option* by_candidates = command->add_option(
       "--by-candidates", options->by_candidates,
       "Draw the largest of these numbers of candidates, and score every selection among the first 1, 5 …");
