@@ -23,7 +23,7 @@ readonly lean_packages=(
   libdnnl-dev libturbojpeg0-dev libpng-dev zlib1g-dev libssl-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev
   libfmt-dev libspdlog-dev libutf8proc-dev libxxhash-dev libstemmer-dev wordnet-base
 )
-readonly full_packages=("${lean_packages[@]}" libtorch-dev libgloo-dev libopenblas0-openmp libgtest-dev libgmock-dev ccache)
+readonly full_packages=("${lean_packages[@]}" libtorch-dev libgloo-dev libopenblas0-openmp libgtest-dev libgmock-dev ccache python3-torch)
 
 root=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 build_dir=$(realpath -m "${CAPDIFF_BUILD_DIR:-$root/build}")

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "capdiff/evaluation/ladic_golden.h"
+#include "capdiff/training/caption_latents.h"
 
 namespace capdiff::test {
 namespace {
@@ -50,6 +51,23 @@ TEST_F(LadicObjectiveTest, EverySampleIsKeyedByItsDrawAlone) {
   EXPECT_EQ(loss(*whole, both), loss(*whole, both));
   EXPECT_NE(loss(*whole, std::vector<Sample>{{0, 10}}), loss(*whole, std::vector<Sample>{{0, 12}}));
   EXPECT_NE(loss(*whole, both), loss(*objective({.captions_per_photo = 3, .seed = 6}), both));
+}
+
+TEST_F(LadicObjectiveTest, CachedLatentsGiveTheSameLosses) {
+  const HostTensor latents = caption_latents(*backend_, model_.text(), captions_);
+  EXPECT_EQ(latents.shape(), (Shape{6, captions_.length(), model_.text().width()}));
+  const LadicTrainingOptions options{.captions_per_photo = 3, .seed = 5};
+  LadicObjective cached(*backend_, model_, golden_.preprocessor(), &photos_,
+                        std::vector<CaptionedPhoto>{{0, {0, 1, 2}}, {1, {3, 4, 5}}}, captions_, options, nullptr,
+                        &latents);
+  const std::vector<Sample> both{{0, 10}, {1, 11}};
+  EXPECT_NEAR(loss(cached, both), loss(*objective(options), both), 1e-6);
+  // It is these that are read: other latents, another loss.
+  const HostTensor zeros(DType::f32, latents.shape());
+  LadicObjective wrong(*backend_, model_, golden_.preprocessor(), &photos_,
+                       std::vector<CaptionedPhoto>{{0, {0, 1, 2}}, {1, {3, 4, 5}}}, captions_, options, nullptr,
+                       &zeros);
+  EXPECT_GT(std::abs(loss(wrong, both) - loss(cached, both)), 1e-3);
 }
 
 TEST_F(LadicObjectiveTest, WithoutAugmentationPhotosAreOnlyResized) {

@@ -137,6 +137,7 @@ TEST_F(RecipeRun, AnotherRunGoesOnFromTheModel) {
     captions_per_photo = 1
     learning_rate = 1e-3
     cache_photos = true
+    cache_latents = true
   )";
   const fs::path tuned = other("tuned");
   run_recipe(Recipe::load(other("fine.toml"),

@@ -91,7 +91,7 @@ StepLosses ladic_losses(TorchBackend& b, const LadicModel& model, const LadicBat
   Value x0;
   {
     const torch::NoGradGuard frozen;
-    x0 = model.text().encode(batch.captions);
+    x0 = batch.latents.numel() > 0 ? b.upload(batch.latents) : model.text().encode(batch.captions);
   }
   const Value x_t = noised(b, model.schedule(), x0, b.upload(batch.noise), batch.time);
   const Value t = b.upload(batch.time);
@@ -116,12 +116,13 @@ StepLosses ladic_losses(TorchBackend& b, const LadicModel& model, const LadicBat
 LadicObjective::LadicObjective(TorchBackend& backend, const LadicModel& model, const Preprocessor& preprocessor,
                                const PhotoStore* photos, std::vector<CaptionedPhoto> items,
                                const EncodedCaptions& captions, const LadicTrainingOptions& options,
-                               const PhotoFeatures* features)
+                               const PhotoFeatures* features, const HostTensor* latents)
     : backend_(&backend),
       model_(&model),
       preprocessor_(preprocessor),
       photos_(photos),
       features_(features),
+      latents_(latents),
       items_(std::move(items)),
       captions_(&captions),
       options_(options) {
@@ -196,6 +197,11 @@ std::unique_ptr<Batch> LadicObjective::prepare(std::span<const Sample> samples) 
     }
   }
   batch->captions = captions_->batch(captions);
+  if (latents_) {
+    batch->latents = HostTensor(DType::f32, {rows, length, width});
+    for (std::int64_t i = 0; i < rows; ++i)
+      copy_row(*latents_, captions[static_cast<std::size_t>(i)], batch->latents, i);
+  }
   return batch;
 }
 

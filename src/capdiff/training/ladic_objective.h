@@ -34,6 +34,7 @@ struct LadicBatch final : Batch {
   HostTensor patches, pooled;                  ///< instead of pixels, where the encoder's output is known
   std::int64_t captions_per_photo = 1;         ///< C
   TokenBatch captions;                         ///< [P · C, L]
+  HostTensor latents;                          ///< x0 [P · C, L, D], where it is known
   HostTensor noise;                            ///< ε [P · C, L, D]
   HostTensor time;                             ///< t i64 [P · C]
   std::vector<std::int64_t> self_conditioned;  ///< photos whose captions see a first estimate
@@ -53,10 +54,12 @@ StepLosses ladic_losses(TorchBackend& backend, const LadicModel& model, const La
 class LadicObjective final : public Objective {
  public:
   /// `photos` may be null: then the photos that `items` name do not matter. With `features` they are not looked at:
-  /// they are known as a frozen encoder sees them, without augmentation.
+  /// they are known as a frozen encoder sees them, without augmentation. `latents`, if not null, are those of all
+  /// `captions`, as `caption_latents` gives them.
   LadicObjective(TorchBackend& backend, const LadicModel& model, const Preprocessor& preprocessor,
                  const PhotoStore* photos, std::vector<CaptionedPhoto> items, const EncodedCaptions& captions,
-                 const LadicTrainingOptions& options, const PhotoFeatures* features = nullptr);
+                 const LadicTrainingOptions& options, const PhotoFeatures* features = nullptr,
+                 const HostTensor* latents = nullptr);
 
   std::int64_t size() const override { return static_cast<std::int64_t>(items_.size()); }
   std::unique_ptr<Batch> prepare(std::span<const Sample> samples) const override;
@@ -73,6 +76,7 @@ class LadicObjective final : public Objective {
   Preprocessor preprocessor_;
   const PhotoStore* photos_;
   const PhotoFeatures* features_;
+  const HostTensor* latents_;
   std::vector<CaptionedPhoto> items_;
   const EncodedCaptions* captions_;
   LadicTrainingOptions options_;

@@ -7,6 +7,7 @@
 #include "capdiff/base/error.h"
 #include "capdiff/data/photo_store.h"
 #include "capdiff/training/augment_options.h"
+#include "capdiff/training/caption_latents.h"
 #include "capdiff/training/ladic_objective.h"
 #include "capdiff/training/ladic_recipe.h"
 #include "capdiff/training/model_keeper.h"
@@ -52,12 +53,14 @@ struct LadicValidation {
 struct TextDiffusionStage {
   OptimisationOptions optimisation;
   LadicTrainingOptions training;
+  bool cache_latents = false;  ///< encode every caption once
 };
 
 TextDiffusionStage read_text_diffusion(const Recipe& recipe, const JsonReader& table) {
   TextDiffusionStage stage{read_optimisation(table), {.captions_per_photo = 1}};
   stage.training.self_condition = table.get_number("self_condition", 0.0, 1.0, stage.training.self_condition);
   stage.training.seed = recipe.seed();
+  stage.cache_latents = table.get_bool("cache_latents", stage.cache_latents);
   table.reject_unknown_keys();
   recipe_model(recipe);
   return stage;
@@ -75,8 +78,10 @@ void run_text_diffusion(RunContext& run, const TextDiffusionStage& stage) {
   const auto backend = run.make_backend();
   backend->set_trainable(learns);
   const LadicModel model(*backend, parameters, config, special_ids(tokenizer.vocabulary()), /*with_text_encoder=*/true);
+  std::optional<HostTensor> latents;
+  if (stage.cache_latents) latents = caption_latents(*backend, model.text(), captions);
   LadicObjective objective(*backend, model, recipe_preprocessor(config), nullptr, std::move(items), captions,
-                           stage.training);
+                           stage.training, nullptr, latents ? &*latents : nullptr);
   train(objective, *backend, stage.optimisation, run.trainer());
   if (!run.leads()) return;
   std::map<std::string, HostTensor> weights = backend->state();
@@ -87,8 +92,9 @@ void run_text_diffusion(RunContext& run, const TextDiffusionStage& stage) {
 struct LadicStage {
   OptimisationOptions optimisation;
   LadicTrainingOptions training;
-  bool cache_photos = false;  ///< encode every photo once: for a frozen encoder, without augmentation
-  double encoder_rate = 1.0;  ///< share of the learning rate that the image encoder gets
+  bool cache_photos = false;   ///< encode every photo once: for a frozen encoder, without augmentation
+  bool cache_latents = false;  ///< encode every caption once: for a latent space that does not learn
+  double encoder_rate = 1.0;   ///< share of the learning rate that the image encoder gets
   std::optional<ValidationOptions> validation;
 };
 
@@ -109,6 +115,9 @@ LadicStage read_ladic(const Recipe& recipe, const JsonReader& table) {
     training.augment = read_augment_options(table);
   else if (training.train_image_encoder)
     fail(ErrorCode::usage, "{}: ladic.cache_photos needs an image encoder that does not learn", table.source());
+  stage.cache_latents = table.get_bool("cache_latents", stage.cache_latents);
+  if (stage.cache_latents && training.train_text)
+    fail(ErrorCode::usage, "{}: ladic.cache_latents needs a latent space that does not learn", table.source());
   stage.encoder_rate = table.get_number("image_encoder_rate", 0.0, 1.0, stage.encoder_rate);
   table.reject_unknown_keys();
   if (recipe.has("validation")) stage.validation = read_validation(recipe.table("validation"));
@@ -136,8 +145,10 @@ void run_ladic(RunContext& run, const LadicStage& stage) {
   const LadicModel model(*backend, parameters, config, special_ids(tokenizer.vocabulary()), /*with_text_encoder=*/true);
   std::optional<PhotoFeatures> features;
   if (stage.cache_photos) features = photo_features(*backend, model.image_encoder(), preprocessor, photos);
+  std::optional<HostTensor> latents;
+  if (stage.cache_latents) latents = caption_latents(*backend, model.text(), captions);
   LadicObjective objective(*backend, model, preprocessor, &photos, std::move(items), captions, stage.training,
-                           features ? &*features : nullptr);
+                           features ? &*features : nullptr, latents ? &*latents : nullptr);
   TrainerContext context = run.trainer();
   context.rate = [&stage](const std::string& name) {
     return name.starts_with("visual_encoder.") ? stage.encoder_rate : 1.0;
