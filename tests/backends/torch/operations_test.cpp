@@ -28,19 +28,18 @@ TEST_P(TorchOperations, InferenceInBf16) {
   GetParam().check(*backend);
 }
 
-TEST_P(TorchOperations, F32OnCuda) {
-  if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device";
+class TorchOperationsOnCuda : public TorchOperations {};
+
+TEST_P(TorchOperationsOnCuda, F32) {
   GetParam().check(*make_torch_backend({.compute = DType::f32}, torch::kCUDA));
 }
 
-TEST_P(TorchOperations, Bf16OnCuda) {
-  if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device";
+TEST_P(TorchOperationsOnCuda, Bf16) {
   GetParam().check(*make_torch_backend({.compute = DType::bf16}, torch::kCUDA));
 }
 
-TEST_P(TorchOperations, InferenceInBf16OnCuda) {
+TEST_P(TorchOperationsOnCuda, InferenceInBf16) {
   if (rounds_its_result(GetParam().name)) GTEST_SKIP() << "see LayerNormOfInferenceInBf16";
-  if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device";
   const auto backend = make_torch_backend({.compute = DType::bf16}, torch::kCUDA);
   backend->infer_only();
   GetParam().check(*backend);
@@ -74,6 +73,15 @@ TEST(LayerNormOfInferenceInBf16, IsThatOfTheSumOnCuda) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Table, TorchOperations, testing::ValuesIn(operation_cases()),
+                         [](const auto& test) { return case_name(test); });
+
+/// None without a device: three hundred tests that all skip would be three hundred starts of LibTorch.
+std::vector<OperationCase> cases_of_this_machine() {
+  return torch::cuda::is_available() ? operation_cases() : std::vector<OperationCase>();
+}
+
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(TorchOperationsOnCuda);
+INSTANTIATE_TEST_SUITE_P(Table, TorchOperationsOnCuda, testing::ValuesIn(cases_of_this_machine()),
                          [](const auto& test) { return case_name(test); });
 
 }  // namespace
