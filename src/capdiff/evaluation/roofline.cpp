@@ -5,6 +5,8 @@
 #include <limits>
 #include <vector>
 
+#include "capdiff/base/philox.h"
+
 namespace capdiff {
 namespace {
 
@@ -15,11 +17,8 @@ constexpr std::int64_t kSumElements = std::int64_t{1} << 24;  ///< 64 MiB
 /// Values in [−1, 1) that are no special case of any arithmetic.
 HostTensor plain_numbers(const Shape& shape) {
   HostTensor tensor(DType::f32, shape);
-  std::uint32_t state = 1;
-  for (float& value : tensor.mutable_values<float>()) {
-    state = state * 1664525u + 1013904223u;
-    value = static_cast<float>(static_cast<double>(state) / 2147483648.0 - 1.0);
-  }
+  RandomStream random(0, 0, 0);
+  for (float& value : tensor.mutable_values<float>()) value = static_cast<float>(random.uniform(-1.0, 1.0));
   return tensor;
 }
 
