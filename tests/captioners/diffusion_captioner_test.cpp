@@ -106,13 +106,32 @@ TEST_P(DiffusionCaptioning, EverySamplerAndBackAndRefineDependOnThePictureAlone)
         GenerationOptions{.steps = 6, .sampler = SamplerKind::dpm_solver},
         GenerationOptions{.steps = 6, .sampler = SamplerKind::ancestral},
         GenerationOptions{.steps = 6, .guidance_low = 0.2, .guidance_high = 0.8},
-        GenerationOptions{.steps = 6, .refine = true}}) {
+        GenerationOptions{.steps = 6, .time_shift = 0.1}, GenerationOptions{.steps = 6, .refine = true}}) {
     generation.candidates = 2;
     const auto together = captions({.deterministic = true}, images, generation);
     const auto alone = captions({.deterministic = true}, std::span(images).subspan(3, 1), generation);
     expect_same(alone.front(), together[3], /*exactly=*/true);
     const auto plain = captions({.deterministic = true}, std::span(images).subspan(3, 1), {.steps = 6});
     EXPECT_NE(plain.front().candidates[0].score, alone.front().candidates[0].score);
+  }
+}
+
+TEST_P(DiffusionCaptioning, CaptionsThatAreDoneLeaveTheBatchAsTheyWouldAlone) {
+  const std::vector<Image> images = pictures();
+  for (const Settling settling : {Settling{.stop_after = 2}, Settling{.freeze_after = 3}, Settling{4, 2}}) {
+    const GenerationOptions generation{.steps = 40, .guidance = 1.0, .settling = settling, .candidates = 2};
+    const auto together = captions({.deterministic = true}, images, generation);
+    std::int64_t calls = 0;
+    for (std::size_t i = 0; i < images.size(); ++i) {
+      const auto alone = captions({.deterministic = true}, std::span(images).subspan(i, 1), generation);
+      expect_same(alone.front(), together[i], /*exactly=*/true);
+      EXPECT_EQ(alone.front().calls, together[i].calls);
+      calls += together[i].calls;
+    }
+    if (settling.stop_after > 0)
+      EXPECT_LT(calls, 40 * static_cast<std::int64_t>(images.size()));
+    else
+      EXPECT_EQ(calls, 40 * static_cast<std::int64_t>(images.size()));
   }
 }
 

@@ -32,6 +32,7 @@ struct Caption {
   std::string text;
   std::vector<Candidate> candidates;  ///< in the order in which they were drawn
   CaptionTrace trace;                 ///< of the first candidate; empty unless it was asked for
+  std::int64_t calls = 0;             ///< of the denoising network; 0 where there is none
 };
 
 /// What orders candidates: their relevance or, where nothing chose, their score.

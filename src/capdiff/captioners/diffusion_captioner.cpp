@@ -36,6 +36,14 @@ double log_probability(std::span<const float> logits, std::int64_t id) {
   return static_cast<double>(logits[static_cast<std::size_t>(id)]) - log_sum_exp(logits);
 }
 
+/// The entries of `values` at `indices`.
+template <class T>
+std::vector<T> picked(const std::vector<T>& values, const std::vector<std::int64_t>& indices) {
+  std::vector<T> result;
+  for (const std::int64_t index : indices) result.push_back(values[static_cast<std::size_t>(index)]);
+  return result;
+}
+
 /// Row `row` of a tensor [rows, …].
 template <class T = float>
 std::span<const T> row_of(const HostTensor& tensor, std::size_t row) {
@@ -44,6 +52,11 @@ std::span<const T> row_of(const HostTensor& tensor, std::size_t row) {
 }
 
 }  // namespace
+
+std::int64_t NoiseLevels::time_shift_of(const GenerationOptions& options, std::int64_t time_steps,
+                                        std::int64_t otherwise) {
+  return options.time_shift ? std::llround(*options.time_shift * static_cast<double>(time_steps)) : otherwise;
+}
 
 std::vector<std::int64_t> NoiseLevels::told_times() const {
   std::vector<std::int64_t> told;
@@ -141,27 +154,44 @@ DiffusionCaptioner::Drawn DiffusionCaptioner::walk(std::span<const Image> images
                      levels.schedule.config().sample_noise_factor);
   Drawn drawn;
   drawn.traces.resize(rows.size());
-  const DenoiseStep network = denoiser(images, levels, options);
-  SamplingTask task{.denoise =
-                        [&](const Value& x_t, const Value& self_condition, std::int64_t t) {
-                          backend_->enter(CaptionStage::step);
-                          return network(x_t, self_condition, t);
-                        },
-                    .noise = &noise,
-                    .confidence =
-                        [&](const Value& x0) {
-                          backend_->enter(CaptionStage::words);
-                          return backend_->download(backend_->max(backend_->softmax(logits(x0))));
-                        },
-                    .known = known,
-                    .observe = {}};
+  drawn.calls.resize(images.size());
+  std::vector<std::int64_t> pictures(images.size());
+  std::iota(pictures.begin(), pictures.end(), 0);
+  const std::unique_ptr<PictureNetwork> pictured = network(images, levels, options);
+  SamplingTask task{
+      .denoise =
+          [&](const Value& x_t, const Value& self_condition, std::int64_t t) {
+            backend_->enter(CaptionStage::step);
+            for (const std::int64_t picture : pictures) ++drawn.calls[static_cast<std::size_t>(picture)];
+            return (*pictured)(x_t, self_condition, t);
+          },
+      .noise = &noise,
+      .confidence =
+          [&](const Value& x0) {
+            backend_->enter(CaptionStage::words);
+            return backend_->download(backend_->max(backend_->softmax(logits(x0))));
+          },
+      .known = known,
+      .observe = {},
+      .words =
+          [&](const Value& x0) {
+            backend_->enter(CaptionStage::words);
+            return backend_->download(backend_->argmax(logits(x0)));
+          },
+      .rows_per_picture = static_cast<std::int64_t>(rows.size() / images.size()),
+      .keep_only =
+          [&](const std::vector<std::int64_t>& stay) {
+            pictures = picked(pictures, stay);
+            pictured->keep_only(backend_->upload(HostTensor::of({static_cast<std::int64_t>(stay.size())}, stay)));
+          },
+  };
   const HostTensor reference = options.trace ? reference_latent(options) : HostTensor();
   if (options.trace) task.observe = [&](const SamplerCall& call) { trace(call, reference, drawn.traces); };
-  const SamplerConfig sampler{
-      .kind = options.sampler,
-      .eta = options.eta,
-      .time_shift = levels.time_shift,
-      .back_and_refine = options.refine ? std::optional(options.back_and_refine) : std::nullopt};
+  const SamplerConfig sampler{.kind = options.sampler,
+                              .eta = options.eta,
+                              .time_shift = levels.time_shift,
+                              .back_and_refine = options.refine ? std::optional(options.back_and_refine) : std::nullopt,
+                              .settling = options.settling};
   const Value x0 = sample(*backend_, levels.schedule, sampler, levels.times, task);
   backend_->enter(CaptionStage::words);
   drawn.logits = logits(x0);
@@ -173,7 +203,7 @@ void DiffusionCaptioner::trace(const SamplerCall& call, const HostTensor& refere
   const HostTensor x0 = backend_->download(call.x0);
   const HostTensor scored = backend_->download(logits(call.x0));
   const std::int64_t length = scored.shape()[1], size = scored.shape()[2];
-  for (std::size_t r = 0; r < traces.size(); ++r) {
+  for (std::size_t r = 0; r < call.rows.size(); ++r) {
     TraceStep step{.call = call.call, .t = call.t, .text = {}, .pieces = {}, .error = {}};
     std::vector<std::int64_t> ids;
     for (std::int64_t l = 0; l < length; ++l) {
@@ -193,7 +223,7 @@ void DiffusionCaptioner::trace(const SamplerCall& call, const HostTensor& refere
                                 }) /
           static_cast<double>(estimate.size());
     }
-    traces[r].steps.push_back(std::move(step));
+    traces[static_cast<std::size_t>(call.rows[r])].steps.push_back(std::move(step));
   }
 }
 
@@ -237,7 +267,9 @@ std::vector<Caption> DiffusionCaptioner::draw(std::span<const Image> images, con
 
   std::vector<Caption> captions(images.size());
   std::size_t row = 0;
-  for (Caption& caption : captions) {
+  for (std::size_t i = 0; i < captions.size(); ++i) {
+    Caption& caption = captions[i];
+    caption.calls = drawn.calls[i];
     if (options.trace) caption.trace = std::move(drawn.traces[row]);
     for (std::int64_t k = 0; k < options.candidates; ++k, ++row) {
       caption.candidates.push_back(
@@ -332,6 +364,7 @@ Caption DiffusionCaptioner::fill(const Image& image, const CaptionTemplate& sent
     if (caption.candidates[row].score > caption.candidates[best].score) best = row;
   }
   caption.text = caption.candidates[best].text;
+  caption.calls = drawn.calls[0];
   if (options.trace) caption.trace = std::move(drawn.traces[best]);
   return caption;
 }

@@ -41,9 +41,13 @@ struct GenerationOptions {
   double guidance = 1.0;  ///< w in x̂0 = (1 + w) f(x, image) − w f(x, nothing)
   /// Guidance acts where low · T ≤ t ≤ high · T (Kynkäänniemi et al., arXiv 2404.07724).
   double guidance_low = 0.0, guidance_high = 1.0;
-  bool refine = false;                 ///< whether Back&Refine acts
-  BackAndRefine back_and_refine = {};  ///< and how
-  Clamping clamping = {};              ///< of methods whose latents are embeddings of words
+  double spacing = 1.0;                   ///< of the steps, as in ddim_times
+  std::optional<double> time_shift = {};  ///< share of T that the network is told too much, where the method's own
+                                          ///< is not wanted (Chen et al., arXiv 2208.04202, section 3.3)
+  Settling settling = {};                 ///< what becomes of words that have stopped changing
+  bool refine = false;                    ///< whether Back&Refine acts
+  BackAndRefine back_and_refine = {};     ///< and how
+  Clamping clamping = {};                 ///< of methods whose latents are embeddings of words
   /// Of models that write from left to right, which have none of the above.
   std::optional<LeftToRight> left_to_right = {};
   std::uint64_t seed = 0;
