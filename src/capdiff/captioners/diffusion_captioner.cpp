@@ -43,6 +43,16 @@ std::span<const T> row_of(const HostTensor& tensor, std::size_t row) {
   return tensor.values<T>().subspan(row * size, size);
 }
 
+/// How many calls of the network Back&Refine adds to a walk over `levels`.
+std::size_t calls_anew(const NoiseLevels& levels, const GenerationOptions& options) {
+  if (!options.refine) return 0;
+  const auto acts = std::ranges::find_if(
+      levels.times, [&](std::int64_t t) { return options.back_and_refine.acts_at(t, levels.schedule.time_steps()); });
+  if (acts == levels.times.end()) return 0;
+  const auto made = static_cast<std::size_t>(acts - levels.times.begin()) + 1;
+  return options.back_and_refine.noisy && levels.times.size() > 1 ? made - 1 : made;
+}
+
 }  // namespace
 
 std::vector<std::int64_t> NoiseLevels::told_times() const {
@@ -156,7 +166,17 @@ DiffusionCaptioner::Drawn DiffusionCaptioner::walk(std::span<const Image> images
                     .known = known,
                     .observe = {}};
   const HostTensor reference = options.trace ? reference_latent(options) : HostTensor();
-  if (options.trace) task.observe = [&](const SamplerCall& call) { trace(call, reference, drawn.traces); };
+  const std::size_t calls = levels.times.size() + calls_anew(levels, options);
+  if (options.trace || options.watch) {
+    task.observe = [&](const SamplerCall& call) {
+      if (options.trace) trace(call, reference, drawn.traces);
+      if (!options.watch) return;
+      options.watch({call.call, calls, [&] {
+                       const HostTensor scored = backend_->download(logits(backend_->slice(call.x0, 0, 0, 1)));
+                       return traced(call, row_of(scored, 0), 0);
+                     }});
+    };
+  }
   const SamplerConfig sampler{
       .kind = options.sampler,
       .eta = options.eta,
@@ -168,21 +188,26 @@ DiffusionCaptioner::Drawn DiffusionCaptioner::walk(std::span<const Image> images
   return drawn;
 }
 
+TraceStep DiffusionCaptioner::traced(const SamplerCall& call, std::span<const float> logits, std::size_t row) const {
+  TraceStep step{.call = call.call, .t = call.t, .text = {}, .pieces = {}, .error = {}};
+  const auto size = static_cast<std::int64_t>(layout_.whole_words.size());
+  std::vector<std::int64_t> ids;
+  for (std::int64_t l = 0; l < layout_.length; ++l) {
+    const auto scores = position(logits, size, l);
+    ids.push_back(most_likely(scores));
+    step.pieces.push_back({token(ids.back()), std::exp(log_probability(scores, ids.back())),
+                           call.kept && row_of(*call.kept, row)[static_cast<std::size_t>(l)] == 0.0f});
+  }
+  step.text = raw_text(ids);
+  return step;
+}
+
 void DiffusionCaptioner::trace(const SamplerCall& call, const HostTensor& reference,
                                std::vector<CaptionTrace>& traces) const {
   const HostTensor x0 = backend_->download(call.x0);
   const HostTensor scored = backend_->download(logits(call.x0));
-  const std::int64_t length = scored.shape()[1], size = scored.shape()[2];
   for (std::size_t r = 0; r < traces.size(); ++r) {
-    TraceStep step{.call = call.call, .t = call.t, .text = {}, .pieces = {}, .error = {}};
-    std::vector<std::int64_t> ids;
-    for (std::int64_t l = 0; l < length; ++l) {
-      const auto scores = position(row_of(scored, r), size, l);
-      ids.push_back(most_likely(scores));
-      step.pieces.push_back({token(ids.back()), std::exp(log_probability(scores, ids.back())),
-                             call.kept && row_of(*call.kept, r)[static_cast<std::size_t>(l)] == 0.0f});
-    }
-    step.text = raw_text(ids);
+    TraceStep step = traced(call, row_of(scored, r), r);
     if (reference.numel() > 0) {
       const auto estimate = row_of(x0, r);
       step.error =

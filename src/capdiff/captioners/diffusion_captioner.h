@@ -102,6 +102,8 @@ class DiffusionCaptioner : public Captioner {
   static std::vector<Row> rows_of(std::span<const Image> images, std::int64_t count_each);
   Drawn walk(std::span<const Image> images, std::span<const Row> rows, const std::optional<KnownPositions>& known,
              const GenerationOptions& options);
+  /// A row's step of a call of the network, by its logits [L, V].
+  TraceStep traced(const SamplerCall& call, std::span<const float> logits, std::size_t row) const;
   /// Adds what a call of the network tells to every row's trace.
   void trace(const SamplerCall& call, const HostTensor& reference, std::vector<CaptionTrace>& traces) const;
   /// The latent of options.reference [L, D], or an empty tensor.
