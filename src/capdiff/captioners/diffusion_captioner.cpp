@@ -224,9 +224,13 @@ void DiffusionCaptioner::trace(const SamplerCall& call, const HostTensor& refere
 
 Candidate DiffusionCaptioner::free_caption(std::span<const std::int64_t> ids, std::span<const float> probabilities,
                                            const GenerationOptions& options) const {
-  double score = 0.0;
-  for (const float probability : probabilities) score += std::log(static_cast<double>(probability));
-  return {caption_text(ids), score / static_cast<double>(layout_.length), options.seed};
+  Candidate caption{caption_text(ids), 0.0, options.seed};
+  for (std::size_t l = 0; l < ids.size(); ++l) {
+    caption.score += std::log(static_cast<double>(probabilities[l]));
+    caption.pieces.push_back({token(ids[l]), probabilities[l]});
+  }
+  caption.score /= static_cast<double>(layout_.length);
+  return caption;
 }
 
 Candidate DiffusionCaptioner::caption_of_length(std::span<const float> logits, const GenerationOptions& options) const {
@@ -237,9 +241,11 @@ Candidate DiffusionCaptioner::caption_of_length(std::span<const float> logits, c
   for (std::int64_t l = first; l < first + *options.length; ++l) {
     const auto scores = position(logits, size, l);
     const std::int64_t id = best_allowed(scores, layout_.whole_words, before, {});
-    caption.score += log_probability(scores, id) / static_cast<double>(*options.length);
+    const double log = log_probability(scores, id);
+    caption.score += log / static_cast<double>(*options.length);
     if (before) caption.text += ' ';
     caption.text += token(id);
+    caption.pieces.push_back({token(id), std::exp(log)});
     before = id;
   }
   return caption;
@@ -324,17 +330,21 @@ Candidate DiffusionCaptioner::filled(const CaptionTemplate& sentence, const Fill
                                      std::span<const float> logits, std::uint64_t seed) const {
   std::vector<std::int64_t> ids = filling.tokens;
   std::vector<std::string> words;
-  double score = 0.0;
+  Candidate caption{"", 0.0, seed};
+  for (const std::int64_t id : ids) caption.pieces.push_back({token(id), 1.0});
   for (const std::size_t blank : filling.blanks) {
     const auto scores =
         position(logits, static_cast<std::int64_t>(layout_.whole_words.size()), static_cast<std::int64_t>(blank));
     const auto left = blank > 0 ? std::optional(ids[blank - 1]) : std::nullopt;
     const auto right = blank + 1 < ids.size() ? std::optional(ids[blank + 1]) : std::nullopt;
     ids[blank] = best_allowed(scores, layout_.whole_words, left, right);
-    score += log_probability(scores, ids[blank]) / static_cast<double>(filling.blanks.size());
+    const double log = log_probability(scores, ids[blank]);
+    caption.score += log / static_cast<double>(filling.blanks.size());
+    caption.pieces[blank] = {token(ids[blank]), std::exp(log)};
     words.push_back(token(ids[blank]));
   }
-  return {sentence.filled(filling.lengths, words), score, seed};
+  caption.text = sentence.filled(filling.lengths, words);
+  return caption;
 }
 
 Caption DiffusionCaptioner::fill(const Image& image, const CaptionTemplate& sentence,

@@ -44,6 +44,7 @@ class DiffusionCaptioner : public Captioner {
  public:
   Caption fill(const Image& image, const CaptionTemplate& sentence, const GenerationOptions& options) final;
   const GenerationOptions& defaults() const final { return defaults_; }
+  std::int64_t max_words() const final { return layout_.max_words(); }
 
   /// L: positions that are computed for every caption, its words and the tokens around them.
   std::int64_t positions() const { return layout_.length; }
