@@ -23,7 +23,10 @@ readonly lean_packages=(
   libdnnl-dev libturbojpeg0-dev libpng-dev zlib1g-dev libssl-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev
   libfmt-dev libspdlog-dev libutf8proc-dev libxxhash-dev libstemmer-dev wordnet-base
 )
-readonly full_packages=("${lean_packages[@]}" libtorch-dev libgloo-dev libopenblas0-openmp libgtest-dev libgmock-dev ccache python3-torch)
+readonly full_packages=(
+  "${lean_packages[@]}" libtorch-dev libgloo-dev libopenblas0-openmp libgtest-dev libgmock-dev ccache
+  pybind11-dev python3-dev python3-torch
+)
 
 root=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 build_dir=$(realpath -m "${CAPDIFF_BUILD_DIR:-$root/build}")
@@ -96,7 +99,8 @@ build() {
 
 set_up_lean() {
   install_packages "${lean_packages[@]}"
-  build "$build_dir-lean" capdiff -DCMAKE_BUILD_TYPE=Release -DCMAKE_UNITY_BUILD=ON -DCAPDIFF_BUILD_TRAIN=OFF -DCAPDIFF_BUILD_TESTS=OFF
+  build "$build_dir-lean" capdiff -DCMAKE_BUILD_TYPE=Release -DCMAKE_UNITY_BUILD=ON -DCAPDIFF_BUILD_TRAIN=OFF \
+    -DCAPDIFF_BUILD_LIBRARY=OFF -DCAPDIFF_BUILD_TESTS=OFF
 }
 
 set_up_full() {

@@ -40,9 +40,7 @@ int fill(const FillOptions& options) {
     if (options.format == "jsonl") {
       nlohmann::ordered_json object{
           {"path", options.image}, {"sentence", options.sentences[i]}, {"caption", caption.text}};
-      for (const Candidate& candidate : caption.candidates)
-        object["candidates"].push_back(
-            {{"text", candidate.text}, {"score", candidate.score}, {"seed", candidate.seed}});
+      for (const Candidate& candidate : caption.candidates) object["candidates"].push_back(to_json(candidate));
       if (options.trace) object["trace"] = to_json(caption.trace);
       object["steps"] = model.generation.steps;
       object["guidance"] = model.generation.guidance;

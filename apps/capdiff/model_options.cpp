@@ -1,13 +1,11 @@
 #include "apps/capdiff/model_options.h"
 
-#include <fmt/ranges.h>
-
-#include <cstdlib>
 #include <vector>
 
 #include "apps/capdiff/make_backend.h"
 #include "capdiff/backends/processor.h"
 #include "capdiff/base/error.h"
+#include "capdiff/formats/model_places.h"
 
 namespace capdiff::app {
 namespace {
@@ -32,38 +30,20 @@ struct FolderKind {
 constexpr FolderKind kModelFolder{"model", "default", "-m DIR", "CAPDIFF_MODEL", ErrorCode::not_found};
 constexpr FolderKind kClipFolder{"CLIP", "clip", "--clip DIR", "CAPDIFF_CLIP", ErrorCode::usage};
 
-std::vector<fs::path> default_places(const char* name) {
-  std::vector<fs::path> places;
+ModelPlaces places_of(const FolderKind& kind) {
   std::error_code ignored;
-  const fs::path program = fs::read_symlink("/proc/self/exe", ignored);
-  if (!program.empty()) {
-    const fs::path prefix = program.parent_path().parent_path();
-    places.push_back(prefix / "models" / name);
-    places.push_back(prefix / "share" / "capdiff" / "models" / name);
-  }
-  if (const char* data = std::getenv("XDG_DATA_HOME"); data && *data)
-    places.push_back(fs::path(data) / "capdiff" / "models" / name);
-  else if (const char* home = std::getenv("HOME"); home && *home)
-    places.push_back(fs::path(home) / ".local" / "share" / "capdiff" / "models" / name);
-  return places;
+  return {.name = kind.name, .variable = kind.variable, .binary = fs::read_symlink("/proc/self/exe", ignored)};
 }
 
-/// The folder that the option names; without it that of the environment variable, then models/NAME beside the program's
-/// installation or build tree, then the user's data folder; or nothing.
+/// The folder that the option names; without it the one that is found in the places of its kind, or nothing.
 std::optional<fs::path> seek_folder(const FolderKind& kind, const std::string& given) {
-  if (!given.empty()) return given;
-  if (const char* folder = std::getenv(kind.variable); folder && *folder) return folder;
-  for (const fs::path& place : default_places(kind.name))
-    if (fs::exists(place / "config.json")) return place;
-  return std::nullopt;
+  return given.empty() ? places_of(kind).find() : given;
 }
 
 fs::path find_folder(const FolderKind& kind, const std::string& given) {
   if (const auto folder = seek_folder(kind, given)) return *folder;
-  std::vector<std::string> names;
-  for (const fs::path& place : default_places(kind.name)) names.push_back(place.string());
   fail(kind.missing, "no {}: give one with {} or ${}; looked in {}", kind.what, kind.option, kind.variable,
-       fmt::join(names, ", "));
+       places_of(kind).listed());
 }
 
 void set(auto& setting, const auto& option) {
@@ -93,13 +73,12 @@ void read_left_to_right(const ModelOptions& options, GenerationOptions& result) 
           {"--clamp", !options.clamp.empty() || options.clamp_from || options.clamp_temperature}},
          "this model writes from left to right; it does not denoise");
   LeftToRight& how = *result.left_to_right;
-  if (options.fast) how.beams = 1;
   set(how.beams, options.beams);
   set(how.min_length, options.min_length);
   set(how.max_length, options.max_length);
   set(how.length_penalty, options.length_penalty);
   set(how.repetition_penalty, options.repetition_penalty);
-  how.sample = (how.sample && !options.fast) || options.sample || options.top_p || options.temperature;
+  how.sample = how.sample || options.sample || options.top_p || options.temperature;
   set(how.top_p, options.top_p);
   set(how.temperature, options.temperature);
 }
@@ -114,15 +93,6 @@ void read_denoising(const ModelOptions& options, GenerationOptions& result) {
           {"--top-p", options.top_p.has_value()},
           {"--temperature", options.temperature.has_value()}},
          "this model denoises all words at once; it does not write from left to right");
-  if (options.fast) {
-    result.steps = 5;
-    result.refine = false;
-  }
-  if (options.best) {
-    result.steps = 30;
-    result.refine = true;
-    result.back_and_refine.share = 0.2;
-  }
   set(result.steps, options.steps);
   if (!options.sampler.empty()) result.sampler = sampler_kind(options.sampler);
   set(result.eta, options.eta);
@@ -148,15 +118,8 @@ void read_denoising(const ModelOptions& options, GenerationOptions& result) {
 
 /// What is drawn: the model's settings, those of --fast or --best over them, single options over both.
 GenerationOptions generation(const ModelOptions& options, GenerationOptions result) {
-  if (options.fast) {
-    result.candidates = 1;
-    result.select = Selection::first;
-  }
-  if (options.best) {
-    result.candidates = 5;
-    result.select = Selection::mbr;
-    result.utility = Utility::cider_d;
-  }
+  if (options.fast) result = capdiff::fast(std::move(result));
+  if (options.best) result = capdiff::best(std::move(result));
   if (result.left_to_right)
     read_left_to_right(options, result);
   else

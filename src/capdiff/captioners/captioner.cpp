@@ -1,5 +1,7 @@
 #include "capdiff/captioners/captioner.h"
 
+#include <nlohmann/json.hpp>
+
 #include "capdiff/base/error.h"
 #include "capdiff/captioners/autoregressive.h"
 #include "capdiff/captioners/ladic.h"
@@ -23,6 +25,12 @@ void choose(Caption& caption, std::span<const double> relevance) {
 }
 
 }  // namespace
+
+nlohmann::ordered_json to_json(const Candidate& candidate) {
+  nlohmann::ordered_json object{{"text", candidate.text}, {"score", candidate.score}, {"seed", candidate.seed}};
+  if (candidate.relevance) object["relevance"] = *candidate.relevance;
+  return object;
+}
 
 double rank_of(const Candidate& candidate) {
   return candidate.relevance.value_or(candidate.score);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -38,6 +39,8 @@ struct Caption {
   std::int64_t calls = 0;             ///< of the denoising network; 0 where there is none
 };
 
+/// {"text", "score", "seed"}, and "relevance" where something chose.
+nlohmann::ordered_json to_json(const Candidate& candidate);
 /// What orders candidates: their relevance or, where nothing chose, their score.
 double rank_of(const Candidate& candidate);
 /// The candidates, the most relevant first, equals in the order in which they were drawn.

@@ -134,6 +134,28 @@ std::string describe_left_to_right(const LeftToRight& how, const GenerationOptio
 
 }  // namespace
 
+GenerationOptions fast(GenerationOptions options) {
+  options.steps = 5;
+  options.refine = false;
+  options.candidates = 1;
+  options.select = Selection::first;
+  if (options.left_to_right) {
+    options.left_to_right->beams = 1;
+    options.left_to_right->sample = false;
+  }
+  return options;
+}
+
+GenerationOptions best(GenerationOptions options) {
+  options.steps = 30;
+  options.refine = true;
+  options.back_and_refine.share = 0.2;
+  options.candidates = 5;
+  options.select = Selection::mbr;
+  options.utility = Utility::cider_d;
+  return options;
+}
+
 bool samples(const LeftToRight& how, std::int64_t candidates) {
   return how.sample || candidates > 1;
 }

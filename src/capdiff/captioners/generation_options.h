@@ -71,6 +71,12 @@ struct GenerationOptions {
   std::function<void(const WatchedCall&)> watch = {};
 };
 
+/// The preset `--fast` over a model's settings: 5 steps, or greedy; one candidate.
+GenerationOptions fast(GenerationOptions options);
+/// The preset `--best`: 30 steps, Back&Refine of a fifth of the words, and of 5 candidates the one that the others
+/// agree with most, by CIDEr-D.
+GenerationOptions best(GenerationOptions options);
+
 /// Whether captions are drawn from a nucleus rather than searched for.
 bool samples(const LeftToRight& how, std::int64_t candidates);
 
