@@ -55,18 +55,21 @@ struct AttentionHead {
 /// costs more than it saves. `scores` is memory for [keys].
 void attend_in_place(const AttentionHead& head, std::vector<float>& scores);
 
-/// Keys and values of one head, laid out for `attend`: keys transposed, rows padded to whole vectors.
+/// Keys and values of one head, laid out for `attend`: keys transposed, rows padded to whole vectors. Values that fill
+/// whole vectors stay where they are.
 class PackedKeys {
  public:
   /// Memory is kept for the next call on the same object.
   void pack(const AttentionHead& head);
-  /// y = softmax(q kᵀ / sqrt(width)) v for the head's queries, with the keys and values packed before.
+  /// y = softmax(q kᵀ / sqrt(width)) v for the head's queries, with the keys packed before, and the head's values.
   void attend(const AttentionHead& head);
 
  private:
   std::vector<float> keys_;    // [width, padded keys]
-  std::vector<float> values_;  // [keys, padded value width]
-  std::vector<float> block_;   // queries, scores and sums of the block at hand
+  std::vector<float> values_;  // [keys, padded value width], where they are packed
+  std::int64_t value_stride_ = 0;
+  bool packed_values_ = false;
+  std::vector<float> block_;  // queries, scores and sums of the block at hand
 };
 
 }  // namespace capdiff::onednn

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "capdiff/backends/onednn/kernels.h"
 #include "capdiff/backends/onednn/simd.h"
@@ -33,6 +34,45 @@ CAPDIFF_SIMD_CLONES void multiply_block(const float* a, std::int64_t a_stride, c
     }
 #pragma GCC unroll 6
     for (std::int64_t r = 0; r < kRows; ++r) *reinterpret_cast<Vector*>(c + r * c_stride + j) = sums[r];
+  }
+}
+
+/// Swaps what rows r and r + distance have in lanes l + distance and l, for all r and l without that bit.
+template <int distance, int... lane>
+[[gnu::always_inline]] inline void exchange(Vector* rows, std::integer_sequence<int, lane...>) {
+#pragma GCC unroll 16
+  for (int r = 0; r < kLanes; ++r) {
+    if ((r & distance) != 0) continue;
+    const Vector a = rows[r], b = rows[r + distance];
+    rows[r] = __builtin_shufflevector(a, b, ((lane & distance) == 0 ? lane : kLanes + lane - distance)...);
+    rows[r + distance] = __builtin_shufflevector(a, b, ((lane & distance) == 0 ? lane + distance : kLanes + lane)...);
+  }
+}
+
+/// to [columns, to_stride] = the transpose of from [kLanes, columns].
+CAPDIFF_SIMD_CLONES void transpose_rows(const float* from, std::int64_t from_stride, std::int64_t columns, float* to,
+                                        std::int64_t to_stride) {
+  constexpr auto lanes = std::make_integer_sequence<int, kLanes>();
+  std::int64_t i = 0;
+  for (; i + kLanes <= columns; i += kLanes) {
+    Vector rows[kLanes];
+    for (std::int64_t j = 0; j < kLanes; ++j) rows[j] = *reinterpret_cast<const Vector*>(from + j * from_stride + i);
+    exchange<8>(rows, lanes);
+    exchange<4>(rows, lanes);
+    exchange<2>(rows, lanes);
+    exchange<1>(rows, lanes);
+    for (std::int64_t j = 0; j < kLanes; ++j) *reinterpret_cast<Vector*>(to + (i + j) * to_stride) = rows[j];
+  }
+  for (; i < columns; ++i)
+    for (std::int64_t j = 0; j < kLanes; ++j) to[i * to_stride + j] = from[j * from_stride + i];
+}
+
+/// y[r] = factors[r] · x[r] for `rows` rows of n elements.
+CAPDIFF_SIMD_CLONES void scale_rows(const float* x, std::int64_t x_stride, const float* factors, std::int64_t rows,
+                                    std::int64_t n, float* y, std::int64_t y_stride) {
+  for (std::int64_t r = 0; r < rows; ++r) {
+#pragma omp simd
+    for (std::int64_t i = 0; i < n; ++i) y[r * y_stride + i] = factors[r] * x[r * x_stride + i];
   }
 }
 
@@ -93,34 +133,37 @@ void attend_in_place(const AttentionHead& head, std::vector<float>& scores) {
 
 void PackedKeys::pack(const AttentionHead& head) {
   const std::int64_t key_stride = padded(head.keys);
-  const std::int64_t value_stride = padded(head.value_width);
-  keys_.assign(static_cast<std::size_t>(head.width * key_stride), 0.0f);
-  values_.assign(static_cast<std::size_t>(head.keys * value_stride), 0.0f);
-  // Sixteen keys at a time, so that what is written is whole cache lines.
-  for (std::int64_t first = 0; first < head.keys; first += kLanes) {
-    const std::int64_t count = std::min(kLanes, head.keys - first);
-    for (std::int64_t i = 0; i < head.width; ++i)
-      for (std::int64_t j = 0; j < count; ++j)
-        keys_[static_cast<std::size_t>(i * key_stride + first + j)] = head.k[(first + j) * head.k_stride + i];
-  }
+  keys_.resize(static_cast<std::size_t>(head.width * key_stride));
+  const std::int64_t whole = head.keys / kLanes * kLanes;
+  for (std::int64_t first = 0; first < whole; first += kLanes)
+    transpose_rows(head.k + first * head.k_stride, head.k_stride, head.width, keys_.data() + first, key_stride);
+  for (std::int64_t i = 0; whole < key_stride && i < head.width; ++i)
+    for (std::int64_t j = whole; j < key_stride; ++j)
+      keys_[static_cast<std::size_t>(i * key_stride + j)] = j < head.keys ? head.k[j * head.k_stride + i] : 0.0f;
+
+  // Values that fill whole vectors are read from where they are.
+  value_stride_ = padded(head.value_width);
+  packed_values_ = value_stride_ != head.value_width;
+  if (!packed_values_) return;
+  values_.assign(static_cast<std::size_t>(head.keys * value_stride_), 0.0f);
   for (std::int64_t j = 0; j < head.keys; ++j)
-    std::copy_n(head.v + j * head.v_stride, head.value_width, values_.data() + j * value_stride);
+    std::copy_n(head.v + j * head.v_stride, head.value_width, values_.data() + j * value_stride_);
 }
 
 void PackedKeys::attend(const AttentionHead& head) {
   const std::int64_t key_stride = padded(head.keys);
-  const std::int64_t value_stride = padded(head.value_width);
-  block_.resize(static_cast<std::size_t>(kRows * (head.width + key_stride + value_stride)));
+  block_.assign(static_cast<std::size_t>(kRows * (head.width + key_stride + value_stride_)), 0.0f);
   float* const queries = block_.data();
   float* const scores = queries + kRows * head.width;
   float* const sums = scores + kRows * key_stride;
-  const float scale = 1.0f / std::sqrt(static_cast<float>(head.width));
+  const float* const values = packed_values_ ? values_.data() : head.v;
+  const std::int64_t values_stride = packed_values_ ? value_stride_ : head.v_stride;
+  float scales[kRows];
+  std::fill_n(scales, kRows, 1.0f / std::sqrt(static_cast<float>(head.width)));
 
   for (std::int64_t first = 0; first < head.queries; first += kRows) {
     const std::int64_t rows = std::min(kRows, head.queries - first);
-    for (std::int64_t r = 0; r < kRows; ++r)
-      for (std::int64_t i = 0; i < head.width; ++i)
-        queries[r * head.width + i] = r < rows ? head.q[(first + r) * head.q_stride + i] * scale : 0.0f;
+    scale_rows(head.q + first * head.q_stride, head.q_stride, scales, rows, head.width, queries, head.width);
 
     // No query of a causal block sees beyond its last row.
     const std::int64_t seen = head.causal ? std::min(head.keys, head.first_query + first + rows) : head.keys;
@@ -137,10 +180,8 @@ void PackedKeys::attend(const AttentionHead& head) {
       inverse[r] = exponentials(row, seen_padded);
     }
 
-    multiply_block(scores, key_stride, values_.data(), value_stride, seen, sums, value_stride, value_stride);
-    for (std::int64_t r = 0; r < rows; ++r)
-      for (std::int64_t i = 0; i < head.value_width; ++i)
-        head.y[(first + r) * head.y_stride + i] = sums[r * value_stride + i] * inverse[r];
+    multiply_block(scores, key_stride, values, values_stride, seen, sums, value_stride_, value_stride_);
+    scale_rows(sums, value_stride_, inverse, rows, head.value_width, head.y + first * head.y_stride, head.y_stride);
   }
 }
 
