@@ -83,7 +83,7 @@ class SidecarOutput final : public CaptionOutput {
     std::optional<std::string> there;
     if (existing_ != Existing::overwrite && is_there(sidecar)) there = read_text(sidecar, kMaxSidecarText);
     if (const auto text = sidecar_text(there, caption.text, existing_))
-      write_file_atomically(sidecar, *text);
+      write_file_atomically(sidecar, *text, Flush::no);
   }
 
   void flush() override {}

@@ -93,7 +93,12 @@ void CaptionFile::open_part() {
 
 void CaptionFile::keep_whole_rows(bool several_rows) {
   const auto file = MappedFile::open(part_);
-  WholeRows rows = read_whole_rows(text_of(*file), layout_.format, layout_.header, several_rows, part_.string());
+  WholeRows rows;
+  try {
+    rows = read_whole_rows(text_of(*file), layout_.format, layout_.header, several_rows, part_.string());
+  } catch (const Error& error) {
+    fail(error.code(), "{}; an earlier run has left that file, in another format: remove it", error.what());
+  }
   if (::ftruncate(descriptor_, static_cast<off_t>(rows.bytes)) != 0) fail_to_write(part_);
   keys_.insert(std::make_move_iterator(rows.keys.begin()), std::make_move_iterator(rows.keys.end()));
   has_rows_ = !keys_.empty();
