@@ -72,6 +72,8 @@ int evaluate(const EvaluateOptions& options) {
 
   std::vector<CocoResult> results;
   std::vector<EvaluatedCaption> captions;
+  std::int64_t calls = 0;
+  double seconds = 0.0;
   Progress progress("evaluating", dataset.images.size());
   // Published evaluations leave photos as they are stored.
   const DecodeOptions as_stored{.apply_exif_orientation = false};
@@ -83,12 +85,13 @@ int evaluate(const EvaluateOptions& options) {
     const auto began = std::chrono::steady_clock::now();
     const std::vector<Caption> drawn = model.captioner->caption(images, model.generation);
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - began;
-    candidates.seconds_per_image += elapsed.count() / static_cast<double>(dataset.images.size());
+    seconds += elapsed.count();
     if (!candidates.counts.empty() && model.clip)
       for (std::vector<double>& cosines : cosines_of(model, images, drawn))
         candidates.cosines.push_back(std::move(cosines));
     for (std::size_t i = begin; i < end; ++i) {
       const auto& image = dataset.images[i];
+      calls += drawn[i - begin].calls;
       results.push_back({image.id, drawn[i - begin].text});
       EvaluatedCaption caption{std::to_string(image.id), drawn[i - begin].text, image.captions};
       for (const Candidate& candidate : drawn[i - begin].candidates) caption.candidates.push_back(candidate.text);
@@ -101,7 +104,11 @@ int evaluate(const EvaluateOptions& options) {
   std::string signature = fmt::format(" | split {} | {} | {}", options.split, describe(model.generation),
                                       compute_name(model.backend->options().compute));
   if (!clip.empty()) signature += fmt::format(" | choosing clip {}", (clip / "").parent_path().filename().string());
-  return scoring.print(std::move(captions), signature, {}, start, candidates);
+  const auto count = static_cast<double>(std::max<std::size_t>(captions.size(), 1));
+  candidates.seconds_per_image = seconds / count;
+  std::string effort = fmt::format("a photo took {:.1f} ms", 1e3 * seconds / count);
+  if (calls > 0) effort += fmt::format(" and {:.1f} calls of the network", static_cast<double>(calls) / count);
+  return scoring.print(std::move(captions), signature, {std::move(effort)}, start, candidates);
 }
 
 }  // namespace

@@ -82,6 +82,10 @@ void read_left_to_right(const ModelOptions& options, GenerationOptions& result) 
           {"--eta", options.eta.has_value()},
           {"--guidance", options.guidance.has_value()},
           {"--guidance-interval", !options.guidance_interval.empty()},
+          {"--spacing", options.spacing.has_value()},
+          {"--time-shift", options.time_shift.has_value()},
+          {"--stop-after", options.stop_after.has_value()},
+          {"--freeze-after", options.freeze_after.has_value()},
           {"--back-refine", options.refine},
           {"--back-time", options.back_time.has_value()},
           {"--back-share", options.back_share.has_value()},
@@ -127,6 +131,10 @@ void read_denoising(const ModelOptions& options, GenerationOptions& result) {
     result.guidance_low = options.guidance_interval[0];
     result.guidance_high = options.guidance_interval[1];
   }
+  set(result.spacing, options.spacing);
+  if (options.time_shift) result.time_shift = options.time_shift;
+  set(result.settling.stop_after, options.stop_after);
+  set(result.settling.freeze_after, options.freeze_after);
   BackAndRefine& back = result.back_and_refine;
   set(back.time, options.back_time);
   set(back.share, options.back_share);
@@ -179,6 +187,20 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
       ->expected(2)
       ->allow_extra_args(false)
       ->check(CLI::Range(0.0, 1.0));
+  command.add_option("--spacing", options.spacing, "1: even steps; above 1 most at the end, below 1 most at the start")
+      ->check(CLI::Range(0.1, 10.0));
+  command
+      .add_option("--time-shift", options.time_shift,
+                  "Tell the network of more noise than there is, by this share of T")
+      ->check(CLI::Range(0.0, 1.0));
+  command
+      .add_option("--stop-after", options.stop_after,
+                  "A caption is done when its words are the same in so many steps in a row (0: at the end)")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1'000'000}));
+  command
+      .add_option("--freeze-after", options.freeze_after,
+                  "A word stays when it is the same in so many steps in a row (0: never)")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1'000'000}));
   CLI::Option* refine = command.add_flag("--back-refine", options.refine,
                                          "Take the least certain words back half-way and find them anew");
   command.add_flag("--no-back-refine", options.no_refine, "Do not, even if the model's settings say so")

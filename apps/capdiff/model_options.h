@@ -22,6 +22,8 @@ struct ModelOptions {
   std::optional<double> eta;
   std::optional<double> guidance;
   std::vector<double> guidance_interval;
+  std::optional<double> spacing, time_shift;
+  std::optional<std::int64_t> stop_after, freeze_after;
   bool refine = false, no_refine = false;
   std::optional<double> back_time, back_share, min_confidence;
   std::string clamp;

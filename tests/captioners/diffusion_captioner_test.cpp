@@ -106,13 +106,32 @@ TEST_P(DiffusionCaptioning, EverySamplerAndBackAndRefineDependOnThePictureAlone)
         GenerationOptions{.steps = 6, .sampler = SamplerKind::dpm_solver},
         GenerationOptions{.steps = 6, .sampler = SamplerKind::ancestral},
         GenerationOptions{.steps = 6, .guidance_low = 0.2, .guidance_high = 0.8},
-        GenerationOptions{.steps = 6, .refine = true}}) {
+        GenerationOptions{.steps = 6, .time_shift = 0.1}, GenerationOptions{.steps = 6, .refine = true}}) {
     generation.candidates = 2;
     const auto together = captions({.deterministic = true}, images, generation);
     const auto alone = captions({.deterministic = true}, std::span(images).subspan(3, 1), generation);
     expect_same(alone.front(), together[3], /*exactly=*/true);
     const auto plain = captions({.deterministic = true}, std::span(images).subspan(3, 1), {.steps = 6});
     EXPECT_NE(plain.front().candidates[0].score, alone.front().candidates[0].score);
+  }
+}
+
+TEST_P(DiffusionCaptioning, CaptionsThatAreDoneLeaveTheBatchAsTheyWouldAlone) {
+  const std::vector<Image> images = pictures();
+  for (const Settling settling : {Settling{.stop_after = 2}, Settling{.freeze_after = 3}, Settling{4, 2}}) {
+    const GenerationOptions generation{.steps = 40, .guidance = 1.0, .settling = settling, .candidates = 2};
+    const auto together = captions({.deterministic = true}, images, generation);
+    std::int64_t calls = 0;
+    for (std::size_t i = 0; i < images.size(); ++i) {
+      const auto alone = captions({.deterministic = true}, std::span(images).subspan(i, 1), generation);
+      expect_same(alone.front(), together[i], /*exactly=*/true);
+      EXPECT_EQ(alone.front().calls, together[i].calls);
+      calls += together[i].calls;
+    }
+    if (settling.stop_after > 0)
+      EXPECT_LT(calls, 40 * static_cast<std::int64_t>(images.size()));
+    else
+      EXPECT_EQ(calls, 40 * static_cast<std::int64_t>(images.size()));
   }
 }
 
@@ -220,6 +239,37 @@ TEST_P(DiffusionCaptioning, TracesTellEveryCall) {
   }
   EXPECT_EQ(trace.steps[5].t, GetParam().half_way);
   EXPECT_EQ(trace.steps[6].t, 999);
+}
+
+TEST_P(DiffusionCaptioning, WatchersSeeWhatTracesTell) {
+  const std::vector<Image> images = pictures();
+  GenerationOptions generation{.steps = 10, .refine = true, .candidates = 2, .trace = true};
+  std::vector<TraceStep> seen;
+  generation.watch = [&](const WatchedCall& call) {
+    EXPECT_EQ(call.call, seen.size());
+    EXPECT_EQ(call.calls, 16u);
+    seen.push_back(call.step());
+  };
+  const CaptionTrace trace = captions({.deterministic = true}, std::span(images).first(2), generation).front().trace;
+  ASSERT_EQ(seen.size(), trace.steps.size());
+  for (std::size_t call = 0; call < seen.size(); ++call) {
+    EXPECT_EQ(seen[call].call, trace.steps[call].call);
+    EXPECT_EQ(seen[call].t, trace.steps[call].t);
+    EXPECT_EQ(seen[call].text, trace.steps[call].text);
+    EXPECT_EQ(std::ranges::count(seen[call].pieces, true, &TracedPiece::taken_back),
+              std::ranges::count(trace.steps[call].pieces, true, &TracedPiece::taken_back));
+  }
+}
+
+TEST_P(DiffusionCaptioning, WatchersCanEndARun) {
+  const std::vector<Image> images = pictures();
+  std::size_t calls = 0;
+  GenerationOptions generation{.steps = 10};
+  generation.watch = [&](const WatchedCall&) {
+    if (++calls == 3) fail(ErrorCode::io, "nobody is there any more");
+  };
+  expect_error(ErrorCode::io, "nobody", [&] { captions({}, images, generation); });
+  EXPECT_EQ(calls, 3u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Methods, DiffusionCaptioning,

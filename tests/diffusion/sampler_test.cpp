@@ -17,6 +17,9 @@ TEST(DdimTimes, SpreadOverTheScheduleFromItsEnd) {
   EXPECT_THAT(ddim_times(3, 10), ElementsAre(9, 6, 3));
   EXPECT_THAT(ddim_times(1, 1000), ElementsAre(999));
   EXPECT_EQ(ddim_times(1000, 1000).back(), 0);
+  EXPECT_THAT(ddim_times(4, 1000, 2.0), ElementsAre(999, 562, 249, 62));
+  EXPECT_THAT(ddim_times(4, 1000, 0.5), ElementsAre(999, 866, 707, 499));
+  EXPECT_THAT(ddim_times(4, 5, 10.0), ElementsAre(4, 2, 1, 0));
   EXPECT_THROW(ddim_times(0, 1000), Error);
   EXPECT_THROW(ddim_times(1001, 1000), Error);
 }
@@ -190,6 +193,87 @@ TEST_F(SamplerTest, KnownPositionsStayWhatTheyAre) {
     EXPECT_EQ(x[3], 8.0f);
     EXPECT_NE(x[1], 7.0f);
   }
+}
+
+/// Two pictures of one row, of one position each, whose words are the numbers that the network says: the first changes
+/// with every call until the third, the second does not.
+class SettlingTest : public testing::Test {
+ protected:
+  SamplingTask task() {
+    return {.denoise =
+                [this](const Value& x_t, const Value&, std::int64_t) {
+                  ++call_;
+                  std::vector<float> x0;
+                  for (const std::int64_t picture : pictures_)
+                    x0.push_back(static_cast<float>(picture == 0 ? std::min(call_, 3) : 7));
+                  rows_.push_back(x_t.shape()[0]);
+                  inputs_.push_back(backend_->download(x_t).values<float>().back());
+                  return backend_->upload(HostTensor::of({x_t.shape()[0], 1, 1}, x0));
+                },
+            .noise = &noise_,
+            .confidence =
+                [](const Value&) {
+                  return HostTensor::of({2, 1}, {0.1f, 0.9f});
+                },
+            .known = {},
+            .observe = {},
+            .words =
+                [this](const Value& x0) {
+                  const HostTensor values = backend_->download(x0);
+                  std::vector<std::int64_t> words;
+                  for (const float value : values.values<float>()) words.push_back(static_cast<std::int64_t>(value));
+                  return HostTensor::of({values.shape()[0], 1}, words);
+                },
+            .rows_per_picture = 1,
+            .keep_only =
+                [this](const std::vector<std::int64_t>& stay) {
+                  std::vector<std::int64_t> pictures;
+                  for (const std::int64_t picture : stay)
+                    pictures.push_back(pictures_[static_cast<std::size_t>(picture)]);
+                  pictures_ = pictures;
+                }};
+  }
+  std::vector<float> run(const SamplerConfig& config, const SamplingTask& task) {
+    const HostTensor x0 = backend_->download(sample(*backend_, schedule_, config, ddim_times(8, 1000), task));
+    return {x0.values<float>().begin(), x0.values<float>().end()};
+  }
+
+  std::unique_ptr<Backend> backend_ = make_onednn_backend({});
+  NoiseSchedule schedule_{{}};
+  CountedNoise noise_{*backend_, {2, 1, 1}, {0.5f, -1.5f}};
+  std::vector<std::int64_t> pictures_{0, 1}, rows_;
+  std::vector<float> inputs_;  ///< x_t of the last row
+  int call_ = 0;
+};
+
+TEST_F(SettlingTest, PicturesLeaveWhenTheirWordsStayAndComeBackInOrder) {
+  EXPECT_THAT(run({.settling = {.stop_after = 3}}, task()), ElementsAre(3.0f, 7.0f));
+  EXPECT_THAT(rows_, ElementsAre(2, 2, 2, 1, 1));
+}
+
+TEST_F(SettlingTest, RowsOfOnePictureWaitForEachOther) {
+  SamplingTask together = task();
+  together.rows_per_picture = 2;
+  EXPECT_THAT(run({.settling = {.stop_after = 3}}, together), ElementsAre(3.0f, 7.0f));
+  EXPECT_THAT(rows_, ElementsAre(2, 2, 2, 2, 2));
+}
+
+TEST_F(SettlingTest, FreshNoiseIsThatOfTheRowsThatAreLeft) {
+  run({.kind = SamplerKind::renoise, .settling = {.stop_after = 2}}, task());
+  EXPECT_THAT(rows_, ElementsAre(2, 2, 1, 1));
+  EXPECT_THAT(noise_.draws, ElementsAre(0, 1, 2));
+}
+
+TEST_F(SettlingTest, BeginsAfterBackAndRefine) {
+  run({.back_and_refine = BackAndRefine{}, .settling = {.stop_after = 2}}, task());
+  EXPECT_THAT(rows_, ElementsAre(2, 2, 2, 2, 2, 2, 2));  // five calls down to t <= T / 2, then two that agree
+}
+
+TEST_F(SettlingTest, FrozenWordsHaveNoNoise) {
+  run({.settling = {.freeze_after = 2}}, task());
+  EXPECT_EQ(rows_.size(), 8u);
+  EXPECT_NE(inputs_[1], 7.0f);
+  for (std::size_t call = 2; call < inputs_.size(); ++call) EXPECT_EQ(inputs_[call], 7.0f);
 }
 
 TEST(SamplerKind, HasNames) {

@@ -36,6 +36,14 @@ double log_probability(std::span<const float> logits, std::int64_t id) {
   return static_cast<double>(logits[static_cast<std::size_t>(id)]) - log_sum_exp(logits);
 }
 
+/// The entries of `values` at `indices`.
+template <class T>
+std::vector<T> picked(const std::vector<T>& values, const std::vector<std::int64_t>& indices) {
+  std::vector<T> result;
+  for (const std::int64_t index : indices) result.push_back(values[static_cast<std::size_t>(index)]);
+  return result;
+}
+
 /// Row `row` of a tensor [rows, …].
 template <class T = float>
 std::span<const T> row_of(const HostTensor& tensor, std::size_t row) {
@@ -43,7 +51,22 @@ std::span<const T> row_of(const HostTensor& tensor, std::size_t row) {
   return tensor.values<T>().subspan(row * size, size);
 }
 
+/// How many calls of the network Back&Refine adds to a walk over `levels`.
+std::size_t calls_anew(const NoiseLevels& levels, const GenerationOptions& options) {
+  if (!options.refine) return 0;
+  const auto acts = std::ranges::find_if(
+      levels.times, [&](std::int64_t t) { return options.back_and_refine.acts_at(t, levels.schedule.time_steps()); });
+  if (acts == levels.times.end()) return 0;
+  const auto made = static_cast<std::size_t>(acts - levels.times.begin()) + 1;
+  return options.back_and_refine.noisy && levels.times.size() > 1 ? made - 1 : made;
+}
+
 }  // namespace
+
+std::int64_t NoiseLevels::time_shift_of(const GenerationOptions& options, std::int64_t time_steps,
+                                        std::int64_t otherwise) {
+  return options.time_shift ? std::llround(*options.time_shift * static_cast<double>(time_steps)) : otherwise;
+}
 
 std::vector<std::int64_t> NoiseLevels::told_times() const {
   std::vector<std::int64_t> told;
@@ -141,48 +164,80 @@ DiffusionCaptioner::Drawn DiffusionCaptioner::walk(std::span<const Image> images
                      levels.schedule.config().sample_noise_factor);
   Drawn drawn;
   drawn.traces.resize(rows.size());
-  const DenoiseStep network = denoiser(images, levels, options);
-  SamplingTask task{.denoise =
-                        [&](const Value& x_t, const Value& self_condition, std::int64_t t) {
-                          backend_->enter(CaptionStage::step);
-                          return network(x_t, self_condition, t);
-                        },
-                    .noise = &noise,
-                    .confidence =
-                        [&](const Value& x0) {
-                          backend_->enter(CaptionStage::words);
-                          return backend_->download(backend_->max(backend_->softmax(logits(x0))));
-                        },
-                    .known = known,
-                    .observe = {}};
+  drawn.calls.resize(images.size());
+  std::vector<std::int64_t> pictures(images.size());
+  std::iota(pictures.begin(), pictures.end(), 0);
+  const std::unique_ptr<PictureNetwork> pictured = network(images, levels, options);
+  SamplingTask task{
+      .denoise =
+          [&](const Value& x_t, const Value& self_condition, std::int64_t t) {
+            backend_->enter(CaptionStage::step);
+            for (const std::int64_t picture : pictures) ++drawn.calls[static_cast<std::size_t>(picture)];
+            return (*pictured)(x_t, self_condition, t);
+          },
+      .noise = &noise,
+      .confidence =
+          [&](const Value& x0) {
+            backend_->enter(CaptionStage::words);
+            return backend_->download(backend_->max(backend_->softmax(logits(x0))));
+          },
+      .known = known,
+      .observe = {},
+      .words =
+          [&](const Value& x0) {
+            backend_->enter(CaptionStage::words);
+            return backend_->download(backend_->argmax(logits(x0)));
+          },
+      .rows_per_picture = static_cast<std::int64_t>(rows.size() / images.size()),
+      .keep_only =
+          [&](const std::vector<std::int64_t>& stay) {
+            pictures = picked(pictures, stay);
+            pictured->keep_only(backend_->upload(HostTensor::of({static_cast<std::int64_t>(stay.size())}, stay)));
+          },
+  };
   const HostTensor reference = options.trace ? reference_latent(options) : HostTensor();
-  if (options.trace) task.observe = [&](const SamplerCall& call) { trace(call, reference, drawn.traces); };
-  const SamplerConfig sampler{
-      .kind = options.sampler,
-      .eta = options.eta,
-      .time_shift = levels.time_shift,
-      .back_and_refine = options.refine ? std::optional(options.back_and_refine) : std::nullopt};
+  const std::size_t calls = levels.times.size() + calls_anew(levels, options);
+  if (options.trace || options.watch) {
+    task.observe = [&](const SamplerCall& call) {
+      if (options.trace) trace(call, reference, drawn.traces);
+      if (!options.watch || call.rows[0] != 0) return;
+      options.watch({call.call, calls, [&] {
+                       const HostTensor scored = backend_->download(logits(backend_->slice(call.x0, 0, 0, 1)));
+                       return traced(call, row_of(scored, 0), 0);
+                     }});
+    };
+  }
+  const SamplerConfig sampler{.kind = options.sampler,
+                              .eta = options.eta,
+                              .time_shift = levels.time_shift,
+                              .back_and_refine = options.refine ? std::optional(options.back_and_refine) : std::nullopt,
+                              .settling = options.settling};
   const Value x0 = sample(*backend_, levels.schedule, sampler, levels.times, task);
   backend_->enter(CaptionStage::words);
   drawn.logits = logits(x0);
   return drawn;
 }
 
+TraceStep DiffusionCaptioner::traced(const SamplerCall& call, std::span<const float> logits, std::size_t row) const {
+  TraceStep step{.call = call.call, .t = call.t, .text = {}, .pieces = {}, .error = {}};
+  const auto size = static_cast<std::int64_t>(layout_.whole_words.size());
+  std::vector<std::int64_t> ids;
+  for (std::int64_t l = 0; l < layout_.length; ++l) {
+    const auto scores = position(logits, size, l);
+    ids.push_back(most_likely(scores));
+    step.pieces.push_back({token(ids.back()), std::exp(log_probability(scores, ids.back())),
+                           call.kept && row_of(*call.kept, row)[static_cast<std::size_t>(l)] == 0.0f});
+  }
+  step.text = raw_text(ids);
+  return step;
+}
+
 void DiffusionCaptioner::trace(const SamplerCall& call, const HostTensor& reference,
                                std::vector<CaptionTrace>& traces) const {
   const HostTensor x0 = backend_->download(call.x0);
   const HostTensor scored = backend_->download(logits(call.x0));
-  const std::int64_t length = scored.shape()[1], size = scored.shape()[2];
-  for (std::size_t r = 0; r < traces.size(); ++r) {
-    TraceStep step{.call = call.call, .t = call.t, .text = {}, .pieces = {}, .error = {}};
-    std::vector<std::int64_t> ids;
-    for (std::int64_t l = 0; l < length; ++l) {
-      const auto scores = position(row_of(scored, r), size, l);
-      ids.push_back(most_likely(scores));
-      step.pieces.push_back({token(ids.back()), std::exp(log_probability(scores, ids.back())),
-                             call.kept && row_of(*call.kept, r)[static_cast<std::size_t>(l)] == 0.0f});
-    }
-    step.text = raw_text(ids);
+  for (std::size_t r = 0; r < call.rows.size(); ++r) {
+    TraceStep step = traced(call, row_of(scored, r), r);
     if (reference.numel() > 0) {
       const auto estimate = row_of(x0, r);
       step.error =
@@ -193,15 +248,19 @@ void DiffusionCaptioner::trace(const SamplerCall& call, const HostTensor& refere
                                 }) /
           static_cast<double>(estimate.size());
     }
-    traces[r].steps.push_back(std::move(step));
+    traces[static_cast<std::size_t>(call.rows[r])].steps.push_back(std::move(step));
   }
 }
 
 Candidate DiffusionCaptioner::free_caption(std::span<const std::int64_t> ids, std::span<const float> probabilities,
                                            const GenerationOptions& options) const {
-  double score = 0.0;
-  for (const float probability : probabilities) score += std::log(static_cast<double>(probability));
-  return {caption_text(ids), score / static_cast<double>(layout_.length), options.seed};
+  Candidate caption{caption_text(ids), 0.0, options.seed};
+  for (std::size_t l = 0; l < ids.size(); ++l) {
+    caption.score += std::log(static_cast<double>(probabilities[l]));
+    caption.pieces.push_back({token(ids[l]), probabilities[l]});
+  }
+  caption.score /= static_cast<double>(layout_.length);
+  return caption;
 }
 
 Candidate DiffusionCaptioner::caption_of_length(std::span<const float> logits, const GenerationOptions& options) const {
@@ -212,9 +271,11 @@ Candidate DiffusionCaptioner::caption_of_length(std::span<const float> logits, c
   for (std::int64_t l = first; l < first + *options.length; ++l) {
     const auto scores = position(logits, size, l);
     const std::int64_t id = best_allowed(scores, layout_.whole_words, before, {});
-    caption.score += log_probability(scores, id) / static_cast<double>(*options.length);
+    const double log = log_probability(scores, id);
+    caption.score += log / static_cast<double>(*options.length);
     if (before) caption.text += ' ';
     caption.text += token(id);
+    caption.pieces.push_back({token(id), std::exp(log)});
     before = id;
   }
   return caption;
@@ -237,7 +298,9 @@ std::vector<Caption> DiffusionCaptioner::draw(std::span<const Image> images, con
 
   std::vector<Caption> captions(images.size());
   std::size_t row = 0;
-  for (Caption& caption : captions) {
+  for (std::size_t i = 0; i < captions.size(); ++i) {
+    Caption& caption = captions[i];
+    caption.calls = drawn.calls[i];
     if (options.trace) caption.trace = std::move(drawn.traces[row]);
     for (std::int64_t k = 0; k < options.candidates; ++k, ++row) {
       caption.candidates.push_back(
@@ -299,17 +362,21 @@ Candidate DiffusionCaptioner::filled(const CaptionTemplate& sentence, const Fill
                                      std::span<const float> logits, std::uint64_t seed) const {
   std::vector<std::int64_t> ids = filling.tokens;
   std::vector<std::string> words;
-  double score = 0.0;
+  Candidate caption{"", 0.0, seed};
+  for (const std::int64_t id : ids) caption.pieces.push_back({token(id), 1.0});
   for (const std::size_t blank : filling.blanks) {
     const auto scores =
         position(logits, static_cast<std::int64_t>(layout_.whole_words.size()), static_cast<std::int64_t>(blank));
     const auto left = blank > 0 ? std::optional(ids[blank - 1]) : std::nullopt;
     const auto right = blank + 1 < ids.size() ? std::optional(ids[blank + 1]) : std::nullopt;
     ids[blank] = best_allowed(scores, layout_.whole_words, left, right);
-    score += log_probability(scores, ids[blank]) / static_cast<double>(filling.blanks.size());
+    const double log = log_probability(scores, ids[blank]);
+    caption.score += log / static_cast<double>(filling.blanks.size());
+    caption.pieces[blank] = {token(ids[blank]), std::exp(log)};
     words.push_back(token(ids[blank]));
   }
-  return {sentence.filled(filling.lengths, words), score, seed};
+  caption.text = sentence.filled(filling.lengths, words);
+  return caption;
 }
 
 Caption DiffusionCaptioner::fill(const Image& image, const CaptionTemplate& sentence,
@@ -332,6 +399,7 @@ Caption DiffusionCaptioner::fill(const Image& image, const CaptionTemplate& sent
     if (caption.candidates[row].score > caption.candidates[best].score) best = row;
   }
   caption.text = caption.candidates[best].text;
+  caption.calls = drawn.calls[0];
   if (options.trace) caption.trace = std::move(drawn.traces[best]);
   return caption;
 }

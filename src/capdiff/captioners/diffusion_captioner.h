@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -34,8 +35,35 @@ struct NoiseLevels {
   std::vector<std::int64_t> times;
   std::int64_t time_shift = 0;  ///< as in SamplerConfig
 
+  /// The time shift that `options` ask for, or `otherwise`.
+  static std::int64_t time_shift_of(const GenerationOptions& options, std::int64_t time_steps, std::int64_t otherwise);
   /// What the network is told there.
   std::vector<std::int64_t> told_times() const;
+};
+
+/// Where guidance acts, in the time steps of a schedule.
+struct GuidanceInterval {
+  GuidanceInterval(const GenerationOptions& options, std::int64_t time_steps)
+      : weight(options.guidance),
+        low(options.guidance_low * static_cast<double>(time_steps)),
+        high(options.guidance_high * static_cast<double>(time_steps)) {}
+
+  /// w at t, or 0.
+  double at(std::int64_t t) const {
+    return static_cast<double>(t) >= low && static_cast<double>(t) <= high ? weight : 0.0;
+  }
+
+  double weight, low, high;
+};
+
+/// The denoising network for the pictures of a batch, already guided.
+class PictureNetwork {
+ public:
+  virtual ~PictureNetwork() = default;
+  /// A `DenoiseStep`: as many rows for each picture as there are noises.
+  virtual Value operator()(const Value& x_t, const Value& self_condition, std::int64_t t) = 0;
+  /// From now on only the pictures at `pictures` i64 [n] have rows, in this order.
+  virtual void keep_only(const Value& pictures) = 0;
 };
 
 /// The road that captioners by diffusion share: the noise of each picture → sampler → logits → words; freely, of a
@@ -44,6 +72,7 @@ class DiffusionCaptioner : public Captioner {
  public:
   Caption fill(const Image& image, const CaptionTemplate& sentence, const GenerationOptions& options) final;
   const GenerationOptions& defaults() const final { return defaults_; }
+  std::int64_t max_words() const final { return layout_.max_words(); }
 
   /// L: positions that are computed for every caption, its words and the tokens around them.
   std::int64_t positions() const { return layout_.length; }
@@ -58,10 +87,10 @@ class DiffusionCaptioner : public Captioner {
   std::vector<Caption> draw(std::span<const Image> images, const GenerationOptions& options) final;
 
   virtual NoiseLevels noise_levels(const GenerationOptions& options) const = 0;
-  /// The network for captions of `images`, as many rows for each as there are noises; guided as `options` say. Throws
-  /// `Error(unsupported)` for options that the method does not have.
-  virtual DenoiseStep denoiser(std::span<const Image> images, const NoiseLevels& levels,
-                               const GenerationOptions& options) = 0;
+  /// The network for captions of `images`, guided as `options` say. Throws `Error(unsupported)` for options that the
+  /// method does not have.
+  virtual std::unique_ptr<PictureNetwork> network(std::span<const Image> images, const NoiseLevels& levels,
+                                                  const GenerationOptions& options) = 0;
   /// Logits [B, L, V] of latents [B, L, D].
   virtual Value logits(const Value& x0) const = 0;
   /// Latents [B, L, D] of tokens i64 [B, L].
@@ -86,10 +115,12 @@ class DiffusionCaptioner : public Captioner {
     std::uint64_t content = 0;  ///< of its picture
     std::uint32_t candidate = 0;
   };
-  /// What comes out of the sampler: logits [rows, L, V], and a trace a row where it was asked for.
+  /// What comes out of the sampler: logits [rows, L, V], a trace a row where it was asked for, and how many calls of
+  /// the network each picture took.
   struct Drawn {
     Value logits;
     std::vector<CaptionTrace> traces;
+    std::vector<std::int64_t> calls;
   };
   /// One choice of lengths for the blanks of a sentence.
   struct Filling {
@@ -102,7 +133,9 @@ class DiffusionCaptioner : public Captioner {
   static std::vector<Row> rows_of(std::span<const Image> images, std::int64_t count_each);
   Drawn walk(std::span<const Image> images, std::span<const Row> rows, const std::optional<KnownPositions>& known,
              const GenerationOptions& options);
-  /// Adds what a call of the network tells to every row's trace.
+  /// A row's step of a call of the network, by its logits [L, V].
+  TraceStep traced(const SamplerCall& call, std::span<const float> logits, std::size_t row) const;
+  /// Adds what a call of the network tells to the traces of its rows.
   void trace(const SamplerCall& call, const HostTensor& reference, std::vector<CaptionTrace>& traces) const;
   /// The latent of options.reference [L, D], or an empty tensor.
   HostTensor reference_latent(const GenerationOptions& options);

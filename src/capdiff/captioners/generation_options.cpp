@@ -50,6 +50,10 @@ GenerationOptions denoising_options(const JsonReader& json, GenerationOptions op
   options.guidance = json.get_number("guidance", -100.0, 100.0, options.guidance);
   options.guidance_low = json.get_number("guidance_low", 0.0, 1.0, options.guidance_low);
   options.guidance_high = json.get_number("guidance_high", 0.0, 1.0, options.guidance_high);
+  options.spacing = json.get_number("spacing", 0.1, 10.0, options.spacing);
+  if (json.has("time_shift")) options.time_shift = json.get_number("time_shift", 0.0, 1.0);
+  options.settling.stop_after = json.get_int("stop_after", 0, 1'000'000, options.settling.stop_after);
+  options.settling.freeze_after = json.get_int("freeze_after", 0, 1'000'000, options.settling.freeze_after);
   options.refine = json.get_bool("refine", options.refine);
   if (json.has("back_and_refine"))
     options.back_and_refine = back_and_refine(json.get_object("back_and_refine"), options.back_and_refine);
@@ -62,18 +66,23 @@ nlohmann::json denoising_to_json(const GenerationOptions& options) {
   nlohmann::json refine{
       {"time", back.time}, {"not_below", back.not_below}, {"share", back.share}, {"noisy", back.noisy}};
   if (back.min_confidence) refine["min_confidence"] = *back.min_confidence;
-  return {{"steps", options.steps},
-          {"sampler", name_of(options.sampler)},
-          {"eta", options.eta},
-          {"guidance", options.guidance},
-          {"guidance_low", options.guidance_low},
-          {"guidance_high", options.guidance_high},
-          {"refine", options.refine},
-          {"back_and_refine", refine},
-          {"clamp",
-           {{"kind", name_of(options.clamping.kind)},
-            {"from", options.clamping.from},
-            {"temperature", options.clamping.temperature}}}};
+  nlohmann::json json{{"steps", options.steps},
+                      {"sampler", name_of(options.sampler)},
+                      {"eta", options.eta},
+                      {"guidance", options.guidance},
+                      {"guidance_low", options.guidance_low},
+                      {"guidance_high", options.guidance_high},
+                      {"spacing", options.spacing},
+                      {"stop_after", options.settling.stop_after},
+                      {"freeze_after", options.settling.freeze_after},
+                      {"refine", options.refine},
+                      {"back_and_refine", refine},
+                      {"clamp",
+                       {{"kind", name_of(options.clamping.kind)},
+                        {"from", options.clamping.from},
+                        {"temperature", options.clamping.temperature}}}};
+  if (options.time_shift) json["time_shift"] = *options.time_shift;
+  return json;
 }
 
 nlohmann::json left_to_right_to_json(const LeftToRight& how) {
@@ -94,6 +103,10 @@ std::string describe_denoising(const GenerationOptions& options) {
   if (options.eta > 0.0) text += fmt::format(" | eta {}", options.eta);
   if (options.guidance_low > 0.0 || options.guidance_high < 1.0)
     text += fmt::format(" in {}..{}", options.guidance_low, options.guidance_high);
+  if (options.spacing != 1.0) text += fmt::format(" | spacing {}", options.spacing);
+  if (options.time_shift) text += fmt::format(" | time shift {}", *options.time_shift);
+  if (options.settling.stop_after > 0) text += fmt::format(" | stops after {}", options.settling.stop_after);
+  if (options.settling.freeze_after > 0) text += fmt::format(" | freezes after {}", options.settling.freeze_after);
   if (options.refine) {
     const BackAndRefine& back = options.back_and_refine;
     text += back.min_confidence ? fmt::format(" | back&refine t {} confidence {}", back.time, *back.min_confidence)

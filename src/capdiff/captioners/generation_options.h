@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
+#include "capdiff/captioners/trace.h"
 #include "capdiff/diffusion/sampler.h"
 #include "capdiff/formats/json_reader.h"
 #include "capdiff/models/word_clamp.h"
@@ -33,6 +35,14 @@ struct LeftToRight {
   double top_p = 0.9, temperature = 1.0;
 };
 
+/// A call of the network that has just been made, for whoever watches a caption come about.
+struct WatchedCall {
+  std::size_t call = 0;   ///< from 0
+  std::size_t calls = 0;  ///< how many there will be at most
+  /// How the first candidate of the first picture stands now. Asking costs a look at all words.
+  std::function<TraceStep()> step;
+};
+
 /// How captions are drawn. Defaults are those of the model's `generation_config.json`.
 struct GenerationOptions {
   std::int64_t steps = 30;
@@ -41,9 +51,13 @@ struct GenerationOptions {
   double guidance = 1.0;  ///< w in x̂0 = (1 + w) f(x, image) − w f(x, nothing)
   /// Guidance acts where low · T ≤ t ≤ high · T (Kynkäänniemi et al., arXiv 2404.07724).
   double guidance_low = 0.0, guidance_high = 1.0;
-  bool refine = false;                 ///< whether Back&Refine acts
-  BackAndRefine back_and_refine = {};  ///< and how
-  Clamping clamping = {};              ///< of methods whose latents are embeddings of words
+  double spacing = 1.0;                   ///< of the steps, as in ddim_times
+  std::optional<double> time_shift = {};  ///< share of T that the network is told too much, where the method's own
+                                          ///< is not wanted (Chen et al., arXiv 2208.04202, section 3.3)
+  Settling settling = {};                 ///< what becomes of words that have stopped changing
+  bool refine = false;                    ///< whether Back&Refine acts
+  BackAndRefine back_and_refine = {};     ///< and how
+  Clamping clamping = {};                 ///< of methods whose latents are embeddings of words
   /// Of models that write from left to right, which have none of the above.
   std::optional<LeftToRight> left_to_right = {};
   std::uint64_t seed = 0;
@@ -53,6 +67,8 @@ struct GenerationOptions {
   std::optional<std::int64_t> length = {};  ///< exactly so many words
   bool trace = false;                       ///< also tell how the caption came about
   std::string reference = {};               ///< a caption to measure the trace against; may be empty
+  /// Called after every call of a network that denoises. What it throws ends the run and comes out of it.
+  std::function<void(const WatchedCall&)> watch = {};
 };
 
 /// Whether captions are drawn from a nucleus rather than searched for.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 
 #include "capdiff/base/error.h"
 #include "capdiff/text/clean_caption.h"
@@ -55,13 +56,47 @@ LadicCaptioner::LadicCaptioner(const ModelFolder& folder, Backend& backend, Voca
 NoiseLevels LadicCaptioner::noise_levels(const GenerationOptions& options) const {
   const LadicConfig& config = model_.config();
   const std::int64_t T = model_.schedule().time_steps();
-  return {model_.schedule(),
-          config.time_grid == TimeGrid::stride ? stride_times(options.steps, T) : ddim_times(options.steps, T),
-          config.time_shift};
+  const bool strides = config.time_grid == TimeGrid::stride;
+  if (strides && options.spacing != 1.0)
+    fail(ErrorCode::unsupported, "--spacing: this model's steps are those of its authors' code, one stride apart");
+  return {model_.schedule(), strides ? stride_times(options.steps, T) : ddim_times(options.steps, T, options.spacing),
+          NoiseLevels::time_shift_of(options, T, config.time_shift)};
 }
 
-DenoiseStep LadicCaptioner::denoiser(std::span<const Image> images, const NoiseLevels& levels,
-                                     const GenerationOptions& options) {
+/// Looks at the pictures of a batch, and at nothing for the other branch of guidance.
+class LadicCaptioner::Network final : public PictureNetwork {
+ public:
+  Network(LadicCaptioner& captioner, Condition pictures, std::map<std::int64_t, Value> time,
+          const GuidanceInterval& guidance)
+      : captioner_(captioner), pictures_(std::move(pictures)), time_(std::move(time)), guidance_(guidance) {
+    // Each branch of one picture has as many rows: they share one attention rather than halve it.
+    if (pictures_.batch == 1 && guidance_.weight != 0.0)
+      with_nothing_ = pictures_.followed_by(captioner_.backend(), *captioner_.null_);
+  }
+
+  Value operator()(const Value& x_t, const Value& self_condition, std::int64_t t) override {
+    std::vector<Value> inputs{x_t, self_condition, time_.at(t)};
+    const double weight = guidance_.at(t);
+    const auto append = [&](const Condition& condition) {
+      std::ranges::copy(condition.values(), std::back_inserter(inputs));
+    };
+    append(weight != 0.0 && with_nothing_ ? *with_nothing_ : pictures_);
+    if (weight != 0.0 && !with_nothing_) append(*captioner_.null_);
+    return captioner_.step_(inputs, weight);
+  }
+
+  void keep_only(const Value& pictures) override { pictures_ = pictures_.gather(captioner_.backend(), pictures); }
+
+ private:
+  LadicCaptioner& captioner_;
+  Condition pictures_;
+  std::optional<Condition> with_nothing_;  ///< the one picture, then nothing
+  std::map<std::int64_t, Value> time_;
+  GuidanceInterval guidance_;
+};
+
+std::unique_ptr<PictureNetwork> LadicCaptioner::network(std::span<const Image> images, const NoiseLevels& levels,
+                                                        const GenerationOptions& options) {
   if (options.clamping.kind != Clamping::Kind::none)
     fail(ErrorCode::unsupported,
          "--clamp: LaDiC's latents are hidden states of sentences; there is no table of words to draw them to");
@@ -72,26 +107,9 @@ DenoiseStep LadicCaptioner::denoiser(std::span<const Image> images, const NoiseL
   backend().enter(CaptionStage::encoder);
   const ImageTokens tokens = model_.image_encoder().encode(pixels);
   backend().enter(CaptionStage::condition);
-  const auto T = static_cast<double>(levels.schedule.time_steps());
-  const Condition image = model_.denoiser().condition(tokens);
-  return [this, time = rows_by_time(backend(), times, told), alone = image.values(),
-          both = with_nothing(image, options), guidance = options.guidance, low = options.guidance_low * T,
-          high = options.guidance_high * T](const Value& x_t, const Value& self_condition, std::int64_t t) {
-    const bool guides = guidance != 0.0 && static_cast<double>(t) >= low && static_cast<double>(t) <= high;
-    std::vector<Value> inputs{x_t, self_condition, time.at(t)};
-    std::ranges::copy(guides ? both : alone, std::back_inserter(inputs));
-    return step_(inputs, guides ? guidance : 0.0);
-  };
-}
-
-std::vector<Value> LadicCaptioner::with_nothing(const Condition& image, const GenerationOptions& options) {
-  if (options.guidance == 0.0) return {};
-  if (!null_) null_ = model_.null_condition();
-  // Each branch of one picture has as many rows: they share one attention rather than halve it.
-  if (image.batch == 1) return image.followed_by(backend(), *null_).values();
-  std::vector<Value> values = image.values();
-  std::ranges::copy(null_->values(), std::back_inserter(values));
-  return values;
+  if (options.guidance != 0.0 && !null_) null_ = model_.null_condition();
+  return std::make_unique<Network>(*this, model_.denoiser().condition(tokens), rows_by_time(backend(), times, told),
+                                   GuidanceInterval(options, levels.schedule.time_steps()));
 }
 
 Value LadicCaptioner::estimate(std::span<const Value> inputs, double guidance) const {

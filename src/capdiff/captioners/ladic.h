@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -18,11 +19,13 @@ class LadicCaptioner final : public DiffusionCaptioner {
   LadicCaptioner(const ModelFolder& folder, Backend& backend);
 
  private:
+  class Network;
+
   LadicCaptioner(const ModelFolder& folder, Backend& backend, Vocabulary vocabulary, const LadicConfig& config);
 
   NoiseLevels noise_levels(const GenerationOptions& options) const override;
-  DenoiseStep denoiser(std::span<const Image> images, const NoiseLevels& levels,
-                       const GenerationOptions& options) override;
+  std::unique_ptr<PictureNetwork> network(std::span<const Image> images, const NoiseLevels& levels,
+                                          const GenerationOptions& options) override;
   Value logits(const Value& x0) const override { return model_.text().logits(x0); }
   Value latents(const HostTensor& tokens) override;
   Value latent_of_padding() override;
@@ -31,8 +34,6 @@ class LadicCaptioner final : public DiffusionCaptioner {
   std::string raw_text(std::span<const std::int64_t> tokens) const override;
   std::string caption_text(std::span<const std::int64_t> tokens) const override;
 
-  /// Values of both branches of guidance, those of `image` first; nothing where there is none.
-  std::vector<Value> with_nothing(const Condition& image, const GenerationOptions& options);
   /// x̂0 of x_t, self-condition, time and the values of one condition or several, which serve as many rows each.
   Value estimate(std::span<const Value> inputs, double guidance) const;
 

@@ -1,6 +1,7 @@
 #include "capdiff/captioners/prefix_diffusion.h"
 
 #include <array>
+#include <map>
 
 #include "capdiff/base/error.h"
 #include "capdiff/text/detokenise.h"
@@ -50,15 +51,51 @@ PrefixDiffusionCaptioner::PrefixDiffusionCaptioner(const ModelFolder& folder, Ba
 }
 
 NoiseLevels PrefixDiffusionCaptioner::noise_levels(const GenerationOptions& options) const {
-  if (model_.config().respacing == Respacing::stride)
-    return {model_.schedule(), respaced_times(options.steps, model_.schedule().time_steps())};
-  NoiseScheduleConfig rebuilt = model_.schedule().config();
-  rebuilt.time_steps = options.steps;
-  return {NoiseSchedule(rebuilt), respaced_times(options.steps, options.steps)};
+  if (options.spacing != 1.0)
+    fail(ErrorCode::unsupported, "--spacing: the steps of Prefix-diffusion are those of its respaced schedule");
+  NoiseSchedule schedule = model_.schedule();
+  if (model_.config().respacing != Respacing::stride) {
+    NoiseScheduleConfig rebuilt = schedule.config();
+    rebuilt.time_steps = options.steps;
+    schedule = NoiseSchedule(rebuilt);
+  }
+  const std::int64_t T = schedule.time_steps();
+  return {std::move(schedule), respaced_times(options.steps, T), NoiseLevels::time_shift_of(options, T, 0)};
 }
 
-DenoiseStep PrefixDiffusionCaptioner::denoiser(std::span<const Image> images, const NoiseLevels& levels,
-                                               const GenerationOptions& options) {
+/// Has the tokens of the pictures' features stand before the captions.
+class PrefixDiffusionCaptioner::Network final : public PictureNetwork {
+ public:
+  Network(PrefixDiffusionCaptioner& captioner, Prefix pictures, std::map<std::int64_t, Value> time,
+          std::int64_t time_steps, const GenerationOptions& options)
+      : captioner_(captioner),
+        pictures_(std::move(pictures)),
+        time_(std::move(time)),
+        time_steps_(time_steps),
+        clamping_(options.clamping),
+        guidance_(options, time_steps) {}
+
+  Value operator()(const Value& x_t, const Value& /*self_condition*/, std::int64_t t) override {
+    const Value x0 = captioner_.step_(std::array{x_t, time_.at(t), pictures_.tokens}, guidance_.at(t));
+    return clamping_.acts_at(t, time_steps_) ? captioner_.clamp_(x0, clamping_) : x0;
+  }
+
+  void keep_only(const Value& pictures) override {
+    pictures_.tokens = captioner_.backend().gather(pictures_.tokens, pictures);
+  }
+
+ private:
+  PrefixDiffusionCaptioner& captioner_;
+  Prefix pictures_;
+  std::map<std::int64_t, Value> time_;
+  std::int64_t time_steps_;
+  Clamping clamping_;
+  GuidanceInterval guidance_;
+};
+
+std::unique_ptr<PictureNetwork> PrefixDiffusionCaptioner::network(std::span<const Image> images,
+                                                                  const NoiseLevels& levels,
+                                                                  const GenerationOptions& options) {
   if (options.guidance != 0.0 && !model_.config().null_image)
     fail(ErrorCode::unsupported,
          "--guidance {}: this model has never seen captions without a picture, which is what guidance leads away from",
@@ -72,15 +109,8 @@ DenoiseStep PrefixDiffusionCaptioner::denoiser(std::span<const Image> images, co
   backend().enter(CaptionStage::encoder);
   const Value feature = model_.image_feature(pixels);
   backend().enter(CaptionStage::condition);
-  const auto span = static_cast<double>(T);
-  return [this, T, time = rows_by_time(backend(), times, told), prefix = model_.denoiser().prefix(feature),
-          clamping = options.clamping, guidance = options.guidance, low = options.guidance_low * span,
-          high = options.guidance_high * span](const Value& x_t, const Value& /*self_condition*/, std::int64_t t) {
-    const auto at = static_cast<double>(t);
-    const bool guides = at >= low && at <= high;
-    const Value x0 = step_(std::array{x_t, time.at(t), prefix.tokens}, guides ? guidance : 0.0);
-    return clamping.acts_at(t, T) ? clamp_(x0, clamping) : x0;
-  };
+  return std::make_unique<Network>(*this, model_.denoiser().prefix(feature), rows_by_time(backend(), times, told), T,
+                                   options);
 }
 
 Value PrefixDiffusionCaptioner::latent_of_padding() {

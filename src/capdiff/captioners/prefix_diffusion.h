@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,12 +20,14 @@ class PrefixDiffusionCaptioner final : public DiffusionCaptioner {
   PrefixDiffusionCaptioner(const ModelFolder& folder, Backend& backend);
 
  private:
+  class Network;
+
   PrefixDiffusionCaptioner(const ModelFolder& folder, Backend& backend, WordVocabulary vocabulary,
                            const PrefixConfig& config);
 
   NoiseLevels noise_levels(const GenerationOptions& options) const override;
-  DenoiseStep denoiser(std::span<const Image> images, const NoiseLevels& levels,
-                       const GenerationOptions& options) override;
+  std::unique_ptr<PictureNetwork> network(std::span<const Image> images, const NoiseLevels& levels,
+                                          const GenerationOptions& options) override;
   Value logits(const Value& x0) const override { return model_.words().logits(x0); }
   Value latents(const HostTensor& tokens) override { return model_.words().embed(backend().upload(tokens)); }
   Value latent_of_padding() override;

@@ -9,6 +9,7 @@
 #include "capdiff/backends/backend.h"
 #include "capdiff/diffusion/back_and_refine.h"
 #include "capdiff/diffusion/noise_schedule.h"
+#include "capdiff/diffusion/settled_words.h"
 
 namespace capdiff {
 
@@ -28,6 +29,7 @@ struct SamplerConfig {
   double eta = 0.0;             ///< DDIM only: 0 is deterministic, 1 ancestral
   std::int64_t time_shift = 0;  ///< the network is told min(T − 1, t + shift) where x has the noise of t
   std::optional<BackAndRefine> back_and_refine;
+  Settling settling = {};  ///< begins when Back&Refine, if there is any, has acted
 };
 
 /// The network as a sampler sees it: x̂0 = denoise(x_t, self_condition, t), already guided. All Values [B, L, D].
@@ -55,6 +57,7 @@ struct SamplerCall {
   std::int64_t t = 0;    ///< noise level of x_t
   const Value& x_t;
   const Value& x0;
+  const std::vector<std::int64_t>& rows;  ///< which rows of the task's batch these are
   /// Set where Back&Refine has just acted on x0: f32 [B, L, 1], 1 where a position keeps its word.
   const HostTensor* kept = nullptr;
 };
@@ -68,10 +71,16 @@ struct SamplingTask {
   std::function<HostTensor(const Value& x0)> confidence;
   std::optional<KnownPositions> known;
   SamplerObserver observe;
+  /// For settling: the most likely words i64 [B, L]; how many rows a picture has, which leave together; and what is
+  /// told which of the pictures still there stay, in their order.
+  std::function<HostTensor(const Value& x0)> words = {};
+  std::int64_t rows_per_picture = 1;
+  std::function<void(const std::vector<std::int64_t>& pictures)> keep_only = {};
 };
 
-/// t_i = T − 1 − ⌊T i / n⌋ for i = 0 … n − 1.
-std::vector<std::int64_t> ddim_times(std::int64_t steps, std::int64_t time_steps);
+/// t_i = T − 1 − ⌊T (1 − (1 − i / n)^p)⌋ for i = 0 … n − 1, each below the one before it. The spacing p is 1 for even
+/// steps; above 1 more of them lie where there is little noise, below 1 where there is much.
+std::vector<std::int64_t> ddim_times(std::int64_t steps, std::int64_t time_steps, double spacing = 1.0);
 /// T − 1, T − 1 − s, … while above 0, for the stride s: the grid of the released code.
 std::vector<std::int64_t> times_of_stride(std::int64_t stride, std::int64_t time_steps);
 /// The same with the stride s = ⌈(T − 1) / n⌉, which can make fewer calls than n.
@@ -83,7 +92,8 @@ std::vector<std::int64_t> respaced_times(std::int64_t steps, std::int64_t time_s
 std::vector<std::int64_t> multiple_times(std::int64_t steps, std::int64_t time_steps);
 
 /// Walks from noise x_T to x̂0 over the noise levels `times`, from high to low; the result is the estimate of the last
-/// call. Each x̂0 is the next call's self-condition, the first call's is zero. With ε̂ = (x − √ᾱ x̂0) / √(1 − ᾱ):
+/// call that a row has had. Each x̂0 is the next call's self-condition, the first call's is zero. With ε̂ = (x − √ᾱ x̂0) /
+/// √(1 − ᾱ):
 ///   ddim        x ← √ᾱ' x̂0 + √(1 − ᾱ' − ν²) ε̂ + ν z,  ν = η √((1 − ᾱ') / (1 − ᾱ)) √(1 − ᾱ / ᾱ')
 ///   renoise     x ← √ᾱ' x̂0 + √(1 − ᾱ') z
 ///   dpm_solver  see `dpm_solver_step`
