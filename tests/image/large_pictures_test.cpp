@@ -120,7 +120,7 @@ TEST(TruncatedPictures, WithoutAnyPixelAreRefused) {
   const auto scan = std::ranges::search(jpeg, std::array{std::byte{0xff}, std::byte{0xda}});
   jpeg.erase(scan.begin() + 14, jpeg.end());
   EXPECT_EQ(test::error_of(ErrorCode::invalid_input, [&] { decode(jpeg, "cut.jpg", {.allow_truncated = true}); }),
-            "cut.jpg: the file ends before its first pixel");
+            "cut.jpg: less than a twentieth of the picture is left");
 }
 
 }  // namespace

@@ -58,7 +58,7 @@ Bytes pixels_of(const Bytes& file) {
   return {file.begin() + 12, file.end()};
 }
 
-constexpr std::uint32_t kAnimated = 0x02, kExif = 0x08, kAlpha = 0x10;
+constexpr std::uint32_t kAnimated = 0x02, kExif = 0x08;
 
 Bytes extended_header(std::uint32_t flags, int width, int height) {
   return webp_chunk("VP8X", test::joined({number(flags, 4), number(static_cast<std::uint32_t>(width - 1), 3),
@@ -143,7 +143,8 @@ TEST(DecodeWebp, TakesWhatThereIsOfACutFileOnlyWhenAsked) {
 }
 
 TEST(DecodeWebp, ChecksSizesBeforeDecoding) {
-  const Bytes file = riff({extended_header(kAlpha, 16384, 16384), pixels_of(encode_webp(test::synthetic(4, 4)))});
+  const Bytes file = riff(
+      {extended_header(kAnimated, 16384, 16384), webp_chunk("ANIM", Bytes(6)), frame(0, 0, test::synthetic(4, 4))});
   EXPECT_THAT(test::error_of(ErrorCode::unsupported, [&] { decode(file, "huge.webp"); }),
               StartsWith("huge.webp: 16384 x 16384 pixels are more than the limit"));
   const Bytes small = encode_webp(test::synthetic(16, 16));

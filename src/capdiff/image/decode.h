@@ -17,7 +17,7 @@ struct DecodeOptions {
   /// while they are read may have four times as many, for only a quarter is ever held.
   std::uint64_t max_pixels = 178'956'970;
   /// Takes what there is of a file that ends early or is damaged; the rest of the picture is grey. Off, that is an
-  /// error.
+  /// error, and so it is where less than a twentieth of the pixels is left.
   bool allow_truncated = false;
 };
 

@@ -34,10 +34,12 @@ class PngReader {
   /// 3 for RGB, 4 for RGBA; after `start_pixels`.
   std::size_t channels() const { return png_get_channels(png_, info_); }
 
-  /// Everything in front of the pixels.
-  bool read_header() {
+  /// Everything in front of the pixels. `tolerant`: pixels are then read in small pieces, each of which must be there
+  /// as a whole.
+  bool read_header(bool tolerant) {
     if (setjmp(png_jmpbuf(png_))) return false;
     png_set_read_fn(png_, this, on_read);
+    if (tolerant) png_set_compression_buffer_size(png_, 64);
     png_set_user_limits(png_, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // `check_size` has the say
     png_set_crc_action(png_, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
     // Of the chunks that pixels do not need, only the orientation matters; colour profiles and texts stay unread.
@@ -116,7 +118,7 @@ Decoded decode_png(std::span<const std::byte> bytes, std::string_view name, cons
   PngReader reader(bytes);
   const auto fail_broken = [&] { fail(ErrorCode::invalid_input, "{}: broken PNG image: {}", name, reader.message()); };
   if (!reader.valid()) fail(ErrorCode::internal, "{}: the PNG decoder could not be created", name);
-  if (!reader.read_header()) fail_broken();
+  if (!reader.read_header(options.allow_truncated)) fail_broken();
   const std::size_t width = reader.width(), height = reader.height();
   const int reduction = checked_reduction(width, height, reader.interlaced() ? Holds::whole_picture : Holds::few_rows,
                                           name, options.max_pixels);
