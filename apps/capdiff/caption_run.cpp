@@ -68,7 +68,7 @@ int CaptionRun::run(std::vector<Input> inputs) {
 
   if (signal_ == 0 && (captioned_ > 0 || skipped_ > 0 || failed_ == 0))
     for (const auto& output : outputs_) output->finish();
-  if (count != 1 || signal_ != 0) write_to_stderr(summary() + "\n");
+  if (count != 1 || skipped_ > 0 || signal_ != 0) write_to_stderr(summary() + "\n");
   if (signal_ != 0) return 128 + signal_;
   if (failed_ == 0) return kDone;
   return captioned_ + skipped_ == 0 ? kFailed : kSomeFailed;

@@ -23,9 +23,14 @@ void RowReducer::add(std::span<const std::uint8_t> row) {
     std::ranges::copy(row, out_.row(written_++).begin());
     return;
   }
-  const auto factor = static_cast<std::size_t>(factor_), width = static_cast<std::size_t>(width_);
-  for (std::size_t x = 0; x < width; ++x)
-    for (std::size_t c = 0; c < 3; ++c) sums_[3 * (x / factor) + c] += row[3 * x + c];
+  std::uint32_t* sum = sums_.data();
+  int left = factor_;
+  for (std::size_t i = 0; i < row.size(); i += 3) {
+    for (std::size_t c = 0; c < 3; ++c) sum[c] += row[i + c];
+    if (--left > 0) continue;
+    left = factor_;
+    sum += 3;
+  }
   if (++rows_ == factor_ || added_ == height_) write_row();
 }
 
