@@ -20,7 +20,7 @@ USAGE
 # Debian packages: what captioning needs, and what training and the tests need beyond that.
 readonly lean_packages=(
   g++ cmake ninja-build pkgconf
-  libdnnl-dev libturbojpeg0-dev libpng-dev zlib1g-dev libssl-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev
+  libdnnl-dev libturbojpeg0-dev libpng-dev libwebp-dev zlib1g-dev libssl-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev
   libfmt-dev libspdlog-dev libutf8proc-dev libxxhash-dev libstemmer-dev wordnet-base
 )
 readonly full_packages=(

@@ -11,6 +11,7 @@ find_package(PNG REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 pkg_check_modules(TURBOJPEG REQUIRED IMPORTED_TARGET libturbojpeg)
+pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp libwebpdemux)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 
@@ -31,7 +32,7 @@ target_link_libraries(capdiff_dnnl INTERFACE ${CAPDIFF_DNNL})
 add_library(capdiff_dependencies INTERFACE)
 target_link_libraries(capdiff_dependencies INTERFACE
   capdiff_dnnl capdiff_stemmer OpenMP::OpenMP_CXX fmt::fmt spdlog::spdlog nlohmann_json::nlohmann_json tomlplusplus::tomlplusplus
-  PNG::PNG ZLIB::ZLIB OpenSSL::Crypto PkgConfig::TURBOJPEG PkgConfig::UTF8PROC PkgConfig::XXHASH Threads::Threads)
+  PNG::PNG ZLIB::ZLIB OpenSSL::Crypto PkgConfig::TURBOJPEG PkgConfig::WEBP PkgConfig::UTF8PROC PkgConfig::XXHASH Threads::Threads)
 
 set(CAPDIFF_HAVE_TORCH OFF)
 if(NOT CAPDIFF_BUILD_TRAIN STREQUAL OFF)

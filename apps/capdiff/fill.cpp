@@ -29,7 +29,7 @@ int fill(const FillOptions& options) {
     fail(ErrorCode::usage, "--trace-svg draws one sentence, not {}", options.sentences.size());
   std::vector<CaptionTemplate> templates;
   for (const std::string& sentence : options.sentences) templates.push_back(parse_caption_template(sentence));
-  const Image image = read_input({options.image, ""});
+  const Image image = read_input(single_input(options.image));
   LoadedModel model = load_model(options.model);
   model.generation.trace = options.trace || !options.trace_svg.empty();
   for (std::size_t i = 0; i < templates.size(); ++i) {

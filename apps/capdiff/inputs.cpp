@@ -4,9 +4,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <unordered_set>
 
 #include "capdiff/base/error.h"
+#include "capdiff/base/files.h"
+#include "capdiff/base/hash.h"
 #include "capdiff/formats/image_folder.h"
+#include "capdiff/formats/webdataset.h"
 #include "capdiff/image/decode.h"
 
 namespace capdiff::app {
@@ -15,40 +21,89 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxStandardInput = std::size_t{1} << 30;
+constexpr const char* kExtensions = ".jpg, .jpeg, .png, .webp";
 
-Image read_standard_input() {
+std::vector<std::byte> read_standard_input() {
   std::vector<std::byte> bytes;
   std::vector<std::byte> chunk(std::size_t{1} << 16);
   for (;;) {
     const ssize_t got = ::read(STDIN_FILENO, chunk.data(), chunk.size());
+    if (got < 0 && errno == EINTR) continue;
     if (got < 0) fail(ErrorCode::io, "standard input cannot be read");
     if (got == 0) break;
     bytes.insert(bytes.end(), chunk.begin(), chunk.begin() + got);
     if (bytes.size() > kMaxStandardInput) fail(ErrorCode::unsupported, "standard input is larger than 1 GiB");
   }
-  return decode(bytes, "standard input");
+  return bytes;
 }
 
-template <class Iterator>
-std::vector<std::string> pictures_below(const fs::path& folder) {
-  std::vector<std::string> found;
-  for (const fs::directory_entry& entry : Iterator(folder, fs::directory_options::skip_permission_denied))
-    if (entry.is_regular_file() && is_picture_name(entry.path())) found.push_back(entry.path().string());
-  std::ranges::sort(found);
-  return found;
+Input failed_input(const std::string& name, const std::string& error) {
+  return {name, "", fs::path(name), error};
+}
+
+Input file_input(const fs::path& file, const fs::path& folder) {
+  return {file.string(), file.lexically_relative(folder).string(), file, ""};
+}
+
+/// What a folder has in it.
+struct FolderContents {
+  std::vector<Input> pictures;  ///< and what could not be looked into
+  std::vector<fs::path> shards;
+};
+
+void look_into(const fs::path& folder, const fs::path& top, bool recursive, FolderContents& contents) {
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+    std::error_code ignored;
+    const fs::path& path = entry->path();
+    if (entry->is_directory(ignored)) {
+      // Links to folders are left alone: they lead out of the tree or round in circles.
+      if (recursive && !entry->is_symlink(ignored)) look_into(path, top, recursive, contents);
+    } else if (is_picture_name(path)) {
+      if (entry->is_regular_file(ignored))
+        contents.pictures.push_back(file_input(path, top));
+      else if (entry->is_symlink(ignored) && !entry->exists(ignored))
+        contents.pictures.push_back(failed_input(path.string(), fmt::format("{}: a link to nothing", path.string())));
+    } else if (path.extension() == ".tar" && entry->is_regular_file(ignored)) {
+      contents.shards.push_back(path);
+    }
+  }
+  if (error)
+    contents.pictures.push_back(failed_input(folder.string(), fmt::format("{}: {}", folder.string(), error.message())));
+}
+
+void append_shard(std::vector<Input>& inputs, const fs::path& shard, const std::string& key) {
+  try {
+    std::vector<TarEntry> pictures = shard_pictures(shard);
+    if (pictures.empty())
+      inputs.push_back(failed_input(shard.string(),
+                                    fmt::format("{}: there are no pictures ({}) in it", shard.string(), kExtensions)));
+    for (TarEntry& picture : pictures) {
+      Input& input = inputs.emplace_back(
+          Input{shard.string() + "/" + picture.name, key + "/" + picture.name, PhotoSource(shard), ""});
+      input.photo.member = std::move(picture.name);
+      input.photo.offset = picture.offset;
+      input.photo.size = picture.size;
+    }
+  } catch (const Error& error) {
+    inputs.push_back(failed_input(shard.string(), error.what()));
+  }
 }
 
 void append_folder(std::vector<Input>& inputs, const std::string& folder, bool recursive) {
-  try {
-    const std::vector<std::string> found = recursive ? pictures_below<fs::recursive_directory_iterator>(folder)
-                                                     : pictures_below<fs::directory_iterator>(folder);
-    for (const std::string& name : found) inputs.push_back({name, ""});
-    if (found.empty())
-      inputs.push_back({folder, fmt::format("{}: the folder has no pictures (.jpg, .jpeg, .png) in it{}", folder,
-                                            recursive ? "" : "; --recursive looks into its subfolders")});
-  } catch (const fs::filesystem_error& error) {
-    inputs.push_back({folder, fmt::format("{}: {}", folder, error.code().message())});
-  }
+  FolderContents contents;
+  look_into(folder, folder, recursive, contents);
+  std::ranges::sort(contents.pictures, {}, &Input::name);
+  std::ranges::sort(contents.shards);
+  if (contents.pictures.empty())
+    for (const fs::path& shard : contents.shards)
+      append_shard(inputs, shard, shard.lexically_relative(folder).string());
+  else
+    std::ranges::move(contents.pictures, std::back_inserter(inputs));
+  if (contents.pictures.empty() && contents.shards.empty())
+    inputs.push_back(
+        failed_input(folder, fmt::format("{}: the folder has no pictures ({}) in it{}", folder, kExtensions,
+                                         recursive ? "" : "; --recursive looks into its subfolders")));
 }
 
 }  // namespace
@@ -59,15 +114,54 @@ std::vector<Input> expand_inputs(const std::vector<std::string>& arguments, bool
     std::error_code ignored;
     if (argument != "-" && fs::is_directory(argument, ignored))
       append_folder(inputs, argument, recursive);
+    else if (fs::path(argument).extension() == ".tar")
+      append_shard(inputs, argument, argument);
     else
-      inputs.push_back({argument, ""});
+      inputs.push_back(single_input(argument));
   }
+  std::unordered_set<std::string> names;
+  std::erase_if(inputs, [&](const Input& input) { return !names.insert(input.name).second; });
   return inputs;
 }
 
-Image read_input(const Input& input) {
+Input single_input(const std::string& name) {
+  return {name, name, fs::path(name), ""};
+}
+
+std::vector<std::string> read_path_list(const std::string& file) {
+  const std::vector<std::byte> bytes = file == "-" ? read_standard_input() : read_file(file, kMaxStandardInput);
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const char separator = text.find('\0') == std::string_view::npos ? '\n' : '\0';
+  std::vector<std::string> paths;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find(separator, begin), text.size());
+    std::string_view path = text.substr(begin, end - begin);
+    begin = end + 1;
+    if (separator == '\n' && path.ends_with('\r')) path.remove_suffix(1);
+    if (!path.empty()) paths.emplace_back(path);
+  }
+  return paths;
+}
+
+bool Shard::has(const Input& input) const {
+  return xxh3_64(std::as_bytes(std::span(input.key))) % count == number - 1;
+}
+
+Shard parse_shard(const std::string& text) {
+  Shard shard;
+  const char* const end = text.data() + text.size();
+  const auto first = std::from_chars(text.data(), end, shard.number);
+  const bool slash = first.ec == std::errc{} && first.ptr != end && *first.ptr == '/';
+  const auto second = std::from_chars(slash ? first.ptr + 1 : end, end, shard.count);
+  if (!slash || second.ec != std::errc{} || second.ptr != end || shard.number < 1 || shard.number > shard.count)
+    fail(ErrorCode::usage, "--shard {}: expected I/N with I from 1 to N, such as 1/4 to 4/4", text);
+  return shard;
+}
+
+Image read_input(const Input& input, const DecodeOptions& options) {
   if (!input.error.empty()) fail(ErrorCode::invalid_input, "{}", input.error);
-  return input.name == "-" ? read_standard_input() : read_image(input.name);
+  if (input.name == "-") return decode(read_standard_input(), "standard input", options);
+  return read_photo(input.photo, options);
 }
 
 }  // namespace capdiff::app

@@ -1,7 +1,10 @@
 #include "capdiff/base/files.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstring>
@@ -108,6 +111,31 @@ TEST(AtomicFileWriter, KeepsTheOldFileUntilCommitAndItsPermissions) {
   EXPECT_EQ(read_text(path, kPlenty), "new");
   EXPECT_EQ(std::filesystem::status(path).permissions(),
             std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+}
+
+TEST(AtomicFileWriter, LeavesNothingWhenItsProcessIsKilled) {
+  const TemporaryFolder folder;
+  const int nameless = ::open(folder.path().c_str(), O_TMPFILE | O_WRONLY, 0600);
+  if (nameless < 0) GTEST_SKIP() << "this file system gives every file a name";
+  ::close(nameless);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    AtomicFileWriter writer(folder.path() / "file");
+    writer.write(std::string(200'000, 'x'));
+    ::_exit(0);  // no destructor runs
+  }
+  ::waitpid(child, nullptr, 0);
+  EXPECT_EQ(files_in(folder.path()), 0u);
+}
+
+TEST(AtomicFileWriter, DoesWithoutAFlush) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "file";
+  for (const std::string text : {"first", "second"}) {
+    write_file_atomically(path, text, Flush::no);
+    EXPECT_EQ(read_text(path, kPlenty), text);
+    EXPECT_EQ(files_in(folder.path()), 1u);
+  }
 }
 
 TEST(AtomicFileWriter, FollowsSymbolicLinks) {

@@ -151,7 +151,7 @@ TEST_F(CommandLine, RefusesWhatIsNoPicture) {
   std::ofstream(photos_ / "empty.jpg");
   fs::create_directory(folder_.path() / "nothing");
   expect_refused(photos_ / "cut.png", "cut.png");
-  expect_refused(photos_ / "text.jpg", "not a JPEG or PNG");
+  expect_refused(photos_ / "text.jpg", "not a JPEG, PNG or WebP");
   expect_refused(photos_ / "empty.jpg", "empty");
   expect_refused(folder_.path() / "missing.jpg", "missing.jpg");
   expect_refused(folder_.path() / "nothing", "no pictures");

@@ -39,6 +39,19 @@ TEST(WebDataset, PairsMembersByTheirKey) {
   EXPECT_THAT(dataset.images[2].captions, ElementsAre("one", "two"));
 }
 
+TEST(WebDataset, ListsPicturesWithOrWithoutCaptions) {
+  const TemporaryFolder folder;
+  const auto shard = folder.write("shard.tar", tar_file({{"./x/1.jpg", "photo one"},
+                                                         {"./x/1.txt", "a dog"},
+                                                         {"./x/1.seg.png", "something else"},
+                                                         {"./x/2.WEBP", "photo two"}}));
+  const std::vector<TarEntry> pictures = shard_pictures(shard);
+  ASSERT_EQ(pictures.size(), 2u);
+  EXPECT_EQ(pictures[0].name, "x/1.jpg");
+  EXPECT_EQ(pictures[0].size, 9u);
+  EXPECT_EQ(pictures[1].name, "x/2.WEBP");
+}
+
 TEST(WebDataset, ReadsTheShardsOfAFolderWithTheirSplits) {
   const TemporaryFolder folder;
   const auto shard = [](const std::string& key) { return tar_file({{key + ".jpg", "p"}, {key + ".txt", key}}); };

@@ -1,74 +1,21 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <png.h>
-#include <zlib.h>
 
-#include <cstring>
-#include <functional>
 #include <random>
 
 #include "capdiff/image/decode.h"
 #include "tests/image/pictures.h"
-#include "tests/support/shared.h"
+#include "tests/image/png_file.h"
 
 namespace capdiff {
 namespace {
 
 using test::Bytes;
+using test::encode_png;
+using test::png_chunk;
+using test::rows_of;
 using testing::HasSubstr;
 using testing::StartsWith;
-
-struct PngSettings {
-  int colour_type = PNG_COLOR_TYPE_RGB;
-  int depth = 8;
-  bool interlaced = false;
-  std::function<void(png_structp, png_infop)> before_pixels = [](png_structp, png_infop) {};
-  Bytes exif = {};
-};
-
-/// Rows as PNG stores them: packed samples, the upper byte first.
-Bytes encode_png(const std::vector<std::vector<std::uint8_t>>& rows, int width, const PngSettings& settings = {}) {
-  Bytes file;
-  const auto append = [](png_structp png, png_bytep data, std::size_t size) {
-    const auto bytes = std::as_bytes(std::span(data, size));
-    auto& out = *static_cast<Bytes*>(png_get_io_ptr(png));
-    out.insert(out.end(), bytes.begin(), bytes.end());
-  };
-  const auto on_error = [](png_structp, png_const_charp message) { throw std::runtime_error(message); };
-  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, on_error, nullptr);
-  png_infop info = png_create_info_struct(png);
-  png_set_write_fn(png, &file, append, [](png_structp) {});
-  png_set_IHDR(png, info, static_cast<png_uint_32>(width), static_cast<png_uint_32>(rows.size()), settings.depth,
-               settings.colour_type, settings.interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE,
-               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-  settings.before_pixels(png, info);
-  Bytes exif = settings.exif;
-  if (!exif.empty())
-    png_set_eXIf_1(png, info, static_cast<png_uint_32>(exif.size()), reinterpret_cast<png_bytep>(exif.data()));
-  png_write_info(png, info);
-  std::vector<std::vector<std::uint8_t>> writable = rows;
-  std::vector<png_bytep> pointers;
-  for (auto& row : writable) pointers.push_back(row.data());
-  png_write_image(png, pointers.data());
-  png_write_end(png, info);
-  png_destroy_write_struct(&png, &info);
-  return file;
-}
-
-std::vector<std::vector<std::uint8_t>> rows_of(const Image& image) {
-  std::vector<std::vector<std::uint8_t>> rows;
-  for (int y = 0; y < image.height; ++y) rows.emplace_back(image.row(y).begin(), image.row(y).end());
-  return rows;
-}
-
-Bytes chunk(std::string_view type, const Bytes& body) {
-  const auto be32 = [](std::uint32_t v) {
-    return Bytes{std::byte(v >> 24), std::byte(v >> 16 & 0xff), std::byte(v >> 8 & 0xff), std::byte(v & 0xff)};
-  };
-  const Bytes covered = test::joined({test::bytes_of(type), body});
-  const auto crc = crc32(0, reinterpret_cast<const Bytef*>(covered.data()), static_cast<uInt>(covered.size()));
-  return test::joined({be32(static_cast<std::uint32_t>(body.size())), covered, be32(static_cast<std::uint32_t>(crc))});
-}
 
 TEST(DecodePng, RgbIsExact) {
   const Image image = test::synthetic(23, 11);
@@ -155,7 +102,7 @@ TEST(DecodePng, AncillaryChecksumsCount) {
   const Bytes png = encode_png(rows_of(test::synthetic(6, 5)), 6);
   constexpr std::size_t kHeaderEnd = 8 + 25;
   const auto head = std::span(png).first(kHeaderEnd), rest = std::span(png).subspan(kHeaderEnd);
-  Bytes text = chunk("tEXt", test::bytes_of(std::string_view("Title\0cat", 9)));
+  Bytes text = png_chunk("tEXt", test::bytes_of(std::string_view("Title\0cat", 9)));
   EXPECT_EQ(decode(test::joined({head, text, rest}), "t.png"), test::synthetic(6, 5));
   text.back() ^= std::byte{1};
   EXPECT_THROW(decode(test::joined({head, text, rest}), "t.png"), Error);
@@ -167,17 +114,37 @@ TEST(DecodePng, ChecksSizesBeforeDecoding) {
     for (const std::uint32_t side : {width, height})
       for (int shift = 24; shift >= 0; shift -= 8) header.push_back(std::byte(side >> shift & 0xff));
     for (const int value : {8, 6, 0, 0, 0}) header.push_back(std::byte(value));
-    return test::joined(
-        {test::bytes_of("\x89PNG\r\n\x1a\n"), chunk("IHDR", header), chunk("IDAT", Bytes(16)), chunk("IEND", {})});
+    return test::joined({test::bytes_of("\x89PNG\r\n\x1a\n"), png_chunk("IHDR", header), png_chunk("IDAT", Bytes(16)),
+                         png_chunk("IEND", {})});
   };
   const auto refused = [&](std::uint32_t width, std::uint32_t height) {
     return test::error_of(ErrorCode::unsupported, [&] { decode(file(width, height), "huge.png"); });
   };
-  EXPECT_EQ(refused(100'000, 100'000), "huge.png: 100000 x 100000 pixels are more than the limit of 178956970 pixels");
+  EXPECT_EQ(refused(100'000, 100'000), "huge.png: 100000 x 100000 pixels are more than the limit of 715827880 pixels");
+  EXPECT_EQ(refused(40'000, 40'000), "huge.png: 40000 x 40000 pixels are more than the limit of 715827880 pixels");
   EXPECT_THAT(refused(0x7fffffff, 0x7fffffff), StartsWith("huge.png: 2147483647 x 2147483647 pixels are more"));
   EXPECT_THAT(refused(1, 100'000'000), HasSubstr("limit of 1000000 pixels a side"));
   EXPECT_THAT(test::error_of(ErrorCode::invalid_input, [&] { decode(file(0, 5), "none.png"); }),
               StartsWith("none.png: broken PNG"));
+}
+
+TEST(DecodePng, OfAMovingPictureTheFirstFrameIsTaken) {
+  const Image first = test::synthetic(6, 5);
+  const Bytes png = encode_png(rows_of(first), 6), other = encode_png(rows_of(test::gradients(6, 5)), 6);
+  constexpr std::size_t kHeaderEnd = 8 + 25, kTrailer = 12;
+  const Bytes control = test::joined(
+      {Bytes(4), Bytes(3), test::bytes_of("\6"), Bytes(3), test::bytes_of("\5"), Bytes(8), Bytes(4), Bytes(2)});
+  Bytes second = control;
+  second[3] = std::byte{1};
+  const Bytes data(other.begin() + kHeaderEnd + 8, other.end() - 4 - kTrailer);
+  const Bytes moving =
+      test::joined({std::span(png).first(kHeaderEnd),
+                    png_chunk("acTL", {std::byte{0}, std::byte{0}, std::byte{0}, std::byte{2}, std::byte{0},
+                                       std::byte{0}, std::byte{0}, std::byte{0}}),
+                    png_chunk("fcTL", control), std::span(png).subspan(kHeaderEnd, png.size() - kHeaderEnd - kTrailer),
+                    png_chunk("fcTL", second), png_chunk("fdAT", test::joined({Bytes(3), test::bytes_of("\2"), data})),
+                    std::span(png).last(kTrailer)});
+  EXPECT_EQ(decode(moving, "moving.png"), first);
 }
 
 TEST(DecodePng, DamageNeverCrashes) {
@@ -190,7 +157,7 @@ TEST(DecodePng, DamageNeverCrashes) {
   for (int round = 0; round < 300; ++round) {
     Bytes damaged = data;
     damaged[random() % damaged.size()] = std::byte(random() & 0xff);
-    const Bytes file = test::joined({std::span(png).first(8 + 25), chunk("IDAT", damaged), chunk("IEND", {})});
+    const Bytes file = test::joined({std::span(png).first(8 + 25), png_chunk("IDAT", damaged), png_chunk("IEND", {})});
     try {
       decode(file, "damaged.png");
     } catch (const Error&) {

@@ -12,8 +12,8 @@
 #include <memory>
 #include <thread>
 
+#include "capdiff/base/interruption.h"
 #include "capdiff/formats/safetensors.h"
-#include "capdiff/training/interruption.h"
 #include "capdiff/training/trainer.h"
 #include "tests/support/command.h"
 #include "tests/training/regression.h"

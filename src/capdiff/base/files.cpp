@@ -87,6 +87,13 @@ std::filesystem::path temporary_name(const std::filesystem::path& folder) {
   return folder / fmt::format(".capdiff-{}-{}.tmp", ::getpid(), counter++);
 }
 
+/// Creates a new file without a name in `folder`; -1 where that is not possible. It vanishes with the process, however
+/// that ends.
+int create_nameless(const std::filesystem::path& folder) {
+  if (::access("/proc/self/fd", X_OK) != 0) return -1;  // the only way to give it a name
+  return ::open(folder.empty() ? "." : folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+}
+
 /// Creates a new file with a name nobody else has in `folder`.
 std::pair<int, std::filesystem::path> create_temporary(const std::filesystem::path& folder) {
   while (true) {
@@ -136,13 +143,15 @@ AtomicFileWriter::AtomicFileWriter(const std::filesystem::path& path) : path_(pa
   const bool exists = ::stat(path.c_str(), &status) == 0;
   if (exists && S_ISDIR(status.st_mode)) fail(ErrorCode::io, "cannot write {}: it is a folder", path_.string());
   if (exists && !S_ISREG(status.st_mode)) {
+    device_ = true;
     descriptor_ = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
     if (descriptor_ < 0) fail_to("write", path_, errno);
     return;
   }
   std::error_code ignored;
   if (exists && std::filesystem::is_symlink(path, ignored)) target_ = std::filesystem::canonical(path, ignored);
-  std::tie(descriptor_, temporary_) = create_temporary(target_.parent_path());
+  descriptor_ = create_nameless(target_.parent_path());
+  if (descriptor_ < 0) std::tie(descriptor_, temporary_) = create_temporary(target_.parent_path());
   if (descriptor_ < 0) fail_to("write", path_, errno);
   if (exists)
     static_cast<void>(::fchmod(descriptor_, status.st_mode & 07777));  // best effort: not on every file system
@@ -154,7 +163,7 @@ AtomicFileWriter::~AtomicFileWriter() {
 }
 
 void AtomicFileWriter::write(std::span<const std::byte> bytes) {
-  if (buffer_.size() + bytes.size() > kWriteBuffer) flush();
+  if (buffer_.size() + bytes.size() > kWriteBuffer) write_buffer();
   if (bytes.size() > kWriteBuffer) return write_through(bytes);
   buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
 }
@@ -169,20 +178,40 @@ void AtomicFileWriter::write_through(std::span<const std::byte> bytes) {
   }
 }
 
-void AtomicFileWriter::flush() {
+void AtomicFileWriter::write_buffer() {
   write_through(buffer_);
   buffer_.clear();
 }
 
-void AtomicFileWriter::commit() {
-  flush();
+void AtomicFileWriter::name_file() {
+  const std::string handle = fmt::format("/proc/self/fd/{}", descriptor_);
+  const auto link_to = [&](const std::filesystem::path& name) {
+    return ::linkat(AT_FDCWD, handle.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
+  };
+  bool linked = link_to(target_);
+  while (!linked && errno == EEXIST) {
+    temporary_ = temporary_name(target_.parent_path());
+    linked = link_to(temporary_);
+  }
+  if (linked) return;
+  const int error = errno;
+  temporary_.clear();  // it is not ours
+  fail_to("write", path_, error);
+}
+
+void AtomicFileWriter::commit(Flush flush) {
+  write_buffer();
   // Without fsync a crash may leave the new name with none of its bytes.
-  if (!temporary_.empty() && ::fsync(descriptor_) != 0) fail_to("write", path_, errno);
-  if (::close(std::exchange(descriptor_, -1)) != 0) fail_to("write", path_, errno);
-  if (temporary_.empty()) return;
-  if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail_to("write", path_, errno);
-  temporary_.clear();
+  const bool synchronise = flush == Flush::yes && !device_;
+  if (synchronise && ::fsync(descriptor_) != 0) fail_to("write", path_, errno);
   const std::filesystem::path folder = target_.has_parent_path() ? target_.parent_path() : ".";
+  if (!device_ && temporary_.empty()) name_file();
+  if (::close(std::exchange(descriptor_, -1)) != 0) fail_to("write", path_, errno);
+  if (!temporary_.empty()) {
+    if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail_to("write", path_, errno);
+    temporary_.clear();
+  }
+  if (!synchronise) return;
   const Descriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (directory.get() >= 0) ::fsync(directory.get());
 }
@@ -227,8 +256,10 @@ void write_file_atomically(const std::filesystem::path& path, std::span<const st
   writer.commit();
 }
 
-void write_file_atomically(const std::filesystem::path& path, std::string_view text) {
-  write_file_atomically(path, std::as_bytes(std::span(text)));
+void write_file_atomically(const std::filesystem::path& path, std::string_view text, Flush flush) {
+  AtomicFileWriter writer(path);
+  writer.write(text);
+  writer.commit(flush);
 }
 
 }  // namespace capdiff

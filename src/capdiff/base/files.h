@@ -42,9 +42,14 @@ class MappedFile {
   std::span<const std::byte> bytes_;
 };
 
-/// Writes a file that appears whole or not at all: bytes go to a hidden temporary file in the same folder, which
-/// `commit` flushes to disk and renames over `path`. A writer destroyed before `commit` leaves nothing behind, and an
-/// existing file as it was. Symbolic links are followed, and an existing file keeps its permissions. Devices and pipes
+/// Whether a new file is flushed to disk before it gets its name. Without, a power cut may leave it empty; that its
+/// process is killed never does.
+enum class Flush { yes, no };
+
+/// Writes a file that appears whole or not at all: bytes go to a temporary file in the same folder, which has no name
+/// where the file system can do that, and a hidden one elsewhere; `commit` flushes it to disk and puts it at `path`. A
+/// writer destroyed before `commit` leaves nothing behind, and an existing file as it was. Symbolic links are followed,
+/// and an existing file keeps its permissions. Devices and pipes
 /// (/dev/stdout) are written to directly. All errors are `Error(io)` that names the path, a full disk among them.
 class AtomicFileWriter {
  public:
@@ -56,15 +61,18 @@ class AtomicFileWriter {
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
   /// Makes the file appear. Nothing may be written afterwards.
-  void commit();
+  void commit(Flush flush = Flush::yes);
 
  private:
   void write_through(std::span<const std::byte> bytes);
-  void flush();
+  void write_buffer();
+  /// Gives a file without a name a hidden one, or at once the one of the target, which then must not exist.
+  void name_file();
 
   std::filesystem::path path_;       // what the caller asked for
   std::filesystem::path target_;     // with symbolic links resolved
-  std::filesystem::path temporary_;  // empty where the target is written to directly
+  std::filesystem::path temporary_;  // empty while the file has no name, and where the target is a device
+  bool device_ = false;
   std::vector<std::byte> buffer_;
   int descriptor_ = -1;
 };
@@ -90,6 +98,6 @@ class AtomicFolder {
 };
 
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
-void write_file_atomically(const std::filesystem::path& path, std::string_view text);
+void write_file_atomically(const std::filesystem::path& path, std::string_view text, Flush flush = Flush::yes);
 
 }  // namespace capdiff

@@ -43,7 +43,7 @@ bool is_picture_name(const fs::path& path) {
   std::string extension = path.extension().string();
   std::ranges::transform(extension, extension.begin(),
                          [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return extension == ".jpg" || extension == ".jpeg" || extension == ".png";
+  return extension == ".jpg" || extension == ".jpeg" || extension == ".png" || extension == ".webp";
 }
 
 std::vector<std::string> caption_lines(std::string_view text) {
@@ -72,7 +72,7 @@ CaptionDataset read_image_folder(const fs::path& folder, const std::vector<std::
   }
   if (dataset.images.empty())
     fail(ErrorCode::invalid_input,
-         "{}: the folder has no picture (.jpg, .jpeg, .png) with captions in a .txt of the same name beside it",
+         "{}: the folder has no picture (.jpg, .jpeg, .png, .webp) with captions in a .txt of the same name beside it",
          folder.string());
   keep_splits(dataset, splits, folder.string());
   return dataset;

@@ -9,7 +9,7 @@
 
 namespace capdiff {
 
-/// Whether a file is called as pictures are that can be read: .jpg, .jpeg, .png, in any case.
+/// Whether a file is called as pictures are that can be read: .jpg, .jpeg, .png, .webp, in any case.
 bool is_picture_name(const std::filesystem::path& path);
 
 /// The lines of a text that say something, without white space around them: one caption a line.

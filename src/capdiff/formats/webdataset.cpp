@@ -37,11 +37,16 @@ std::pair<std::string, std::string> key_and_extension(const std::string& name) {
   return {name.substr(0, dot), name.substr(dot)};
 }
 
+/// Of "tar c .": names, and so splits, are the folder's.
+void drop_folder(TarEntry& entry) {
+  if (entry.name.starts_with("./")) entry.name.erase(0, 2);
+}
+
 std::vector<ShardSample> samples_of(std::span<const std::byte> bytes, const std::string& source) {
   std::vector<ShardSample> samples;
   std::unordered_map<std::string, std::size_t> places;
   for (TarEntry& entry : read_tar_entries(bytes, source)) {
-    if (entry.name.starts_with("./")) entry.name.erase(0, 2);  // of "tar c .": names, and so splits, are the folder's
+    drop_folder(entry);
     const auto [key, extension] = key_and_extension(entry.name);
     if (extension.rfind('.') != 0) continue;  // key.seg.png belongs to the key and is something else
     const bool picture = is_picture_name("a" + extension), json = extension == ".json", text = extension == ".txt";
@@ -106,6 +111,17 @@ std::vector<fs::path> tar_shards(const fs::path& folder) {
   }
   std::ranges::sort(shards);
   return shards;
+}
+
+std::vector<TarEntry> shard_pictures(const fs::path& shard) {
+  const auto file = MappedFile::open(shard);
+  std::vector<TarEntry> pictures = read_tar_entries(file->bytes(), shard.string());
+  std::ranges::for_each(pictures, drop_folder);
+  std::erase_if(pictures, [](const TarEntry& entry) {
+    const std::string extension = key_and_extension(entry.name).second;
+    return extension.rfind('.') != 0 || !is_picture_name("a" + extension);
+  });
+  return pictures;
 }
 
 CaptionDataset read_webdataset(const fs::path& path, const std::vector<std::string>& splits, double validation_share) {

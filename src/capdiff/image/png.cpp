@@ -1,6 +1,5 @@
 #include <png.h>
 
-#include <algorithm>
 #include <csetjmp>
 #include <cstring>
 #include <string>
@@ -9,12 +8,13 @@
 
 #include "capdiff/base/error.h"
 #include "capdiff/image/codecs.h"
+#include "capdiff/image/row_reducer.h"
 
 namespace capdiff::codecs {
 namespace {
 
 /// libpng behind an interface that cannot leak. libpng reports errors by longjmp, which must not skip destructors: the
-/// three methods that call it keep no objects on their stack and return false, and callers read `message()`.
+/// methods that call it keep no objects on their stack and return false, and callers read `message()`.
 class PngReader {
  public:
   explicit PngReader(std::span<const std::byte> bytes) : unread_(bytes) {
@@ -30,13 +30,16 @@ class PngReader {
 
   png_uint_32 width() const { return png_get_image_width(png_, info_); }
   png_uint_32 height() const { return png_get_image_height(png_, info_); }
+  bool interlaced() const { return png_get_interlace_type(png_, info_) != PNG_INTERLACE_NONE; }
   /// 3 for RGB, 4 for RGBA; after `start_pixels`.
   std::size_t channels() const { return png_get_channels(png_, info_); }
 
-  /// Everything in front of the pixels.
-  bool read_header() {
+  /// Everything in front of the pixels. `tolerant`: pixels are then read in small pieces, each of which must be there
+  /// as a whole.
+  bool read_header(bool tolerant) {
     if (setjmp(png_jmpbuf(png_))) return false;
     png_set_read_fn(png_, this, on_read);
+    if (tolerant) png_set_compression_buffer_size(png_, 64);
     png_set_user_limits(png_, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // `check_size` has the say
     png_set_crc_action(png_, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
     // Of the chunks that pixels do not need, only the orientation matters; colour profiles and texts stay unread.
@@ -58,10 +61,23 @@ class PngReader {
     return true;
   }
 
-  /// All rows, and everything behind them.
-  bool read_pixels(png_bytep* rows) {
+  /// All rows.
+  bool read_rows(png_bytep* rows) {
     if (setjmp(png_jmpbuf(png_))) return false;
     png_read_image(png_, rows);
+    return true;
+  }
+
+  /// The next row, of a file that is not interlaced.
+  bool read_row(png_bytep row) {
+    if (setjmp(png_jmpbuf(png_))) return false;
+    png_read_row(png_, row, nullptr);
+    return true;
+  }
+
+  /// Everything behind the pixels.
+  bool read_end() {
+    if (setjmp(png_jmpbuf(png_))) return false;
     png_read_end(png_, info_);
     return true;
   }
@@ -96,35 +112,37 @@ class PngReader {
   char message_[160] = {};
 };
 
-/// From RGBA to RGB over white, in place: pixel i is written at 3i, never ahead of where it is read, at 4i.
-void composite_on_white(std::vector<std::uint8_t>& pixels) {
-  const std::size_t count = pixels.size() / 4;
-  for (std::size_t i = 0; i < count; ++i) {
-    const unsigned alpha = pixels[4 * i + 3];
-    for (std::size_t c = 0; c < 3; ++c)
-      pixels[3 * i + c] = static_cast<std::uint8_t>(255 - scale_255(255u - pixels[4 * i + c], alpha));
-  }
-  pixels.resize(3 * count);
-}
-
 }  // namespace
 
-Decoded decode_png(std::span<const std::byte> bytes, std::string_view name, std::uint64_t max_pixels) {
+Decoded decode_png(std::span<const std::byte> bytes, std::string_view name, const DecodeOptions& options) {
   PngReader reader(bytes);
+  const auto fail_broken = [&] { fail(ErrorCode::invalid_input, "{}: broken PNG image: {}", name, reader.message()); };
   if (!reader.valid()) fail(ErrorCode::internal, "{}: the PNG decoder could not be created", name);
-  if (!reader.read_header()) fail(ErrorCode::invalid_input, "{}: broken PNG image: {}", name, reader.message());
+  if (!reader.read_header(options.allow_truncated)) fail_broken();
   const std::size_t width = reader.width(), height = reader.height();
-  check_size(width, height, name, max_pixels);
-  if (!reader.start_pixels()) fail(ErrorCode::invalid_input, "{}: broken PNG image: {}", name, reader.message());
+  const int reduction = checked_reduction(width, height, reader.interlaced() ? Holds::whole_picture : Holds::few_rows,
+                                          name, options.max_pixels);
+  if (!reader.start_pixels()) fail_broken();
 
-  const std::size_t stride = width * reader.channels();
-  std::vector<std::uint8_t> pixels(stride * height);
-  std::vector<png_bytep> rows(height);
-  for (std::size_t y = 0; y < height; ++y) rows[y] = pixels.data() + y * stride;
-  if (!reader.read_pixels(rows.data()))
-    fail(ErrorCode::invalid_input, "{}: broken PNG image: {}", name, reader.message());
-  if (reader.channels() == 4) composite_on_white(pixels);
-  return {Image(static_cast<int>(width), static_cast<int>(height), std::move(pixels)), exif_orientation(reader.exif())};
+  // Only interlaced files need all rows at once.
+  const std::size_t stride = width * reader.channels(), held = reader.interlaced() ? height : 1;
+  std::vector<std::uint8_t> pixels(stride * held, kMissing);
+  bool complete = true;
+  if (reader.interlaced()) {
+    std::vector<png_bytep> rows(height);
+    for (std::size_t y = 0; y < height; ++y) rows[y] = pixels.data() + y * stride;
+    complete = reader.read_rows(rows.data());
+  }
+  RowReducer reducer(static_cast<int>(width), static_cast<int>(height), reduction);
+  for (std::size_t y = 0; y < height; ++y) {
+    const std::span row = std::span(pixels).subspan(reader.interlaced() ? y * stride : 0, stride);
+    if (!reader.interlaced() && !(complete = reader.read_row(row.data()))) break;
+    if (reader.channels() == 4) composite_on_white(row, row);
+    reducer.add(row.first(3 * width));
+  }
+  if (complete) complete = reader.read_end();
+  if (!complete && !options.allow_truncated) fail_broken();
+  return {reducer.finish(kMissing), exif_orientation(reader.exif()), complete};
 }
 
 }  // namespace capdiff::codecs

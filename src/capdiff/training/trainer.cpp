@@ -10,11 +10,11 @@
 
 #include "capdiff/base/error.h"
 #include "capdiff/base/hash.h"
+#include "capdiff/base/interruption.h"
 #include "capdiff/base/progress.h"
 #include "capdiff/training/batch_loader.h"
 #include "capdiff/training/checkpoint.h"
 #include "capdiff/training/ema.h"
-#include "capdiff/training/interruption.h"
 #include "capdiff/training/machine_use.h"
 #include "capdiff/training/metrics_log.h"
 #include "capdiff/training/optimizer.h"

@@ -1,4 +1,4 @@
-#include "capdiff/training/interruption.h"
+#include "capdiff/base/interruption.h"
 
 namespace capdiff {
 namespace {

@@ -6,7 +6,7 @@
 
 namespace capdiff {
 
-/// Thrown by a stage that was asked to stop and has saved its state.
+/// Thrown by a long job that was asked to stop and has saved its state.
 class Interrupted : public Error {
  public:
   Interrupted(int signal, const std::string& message) : Error(ErrorCode::io, message), signal_(signal) {}
