@@ -1,8 +1,9 @@
 // The page of `capdiff serve`: a photo goes to /v1/captions, and its caption is drawn as it takes shape.
 
-const $ = (id) => document.getElementById(id);
+import { $, announce, captionWord, certainty, makeBars, markBar, showBar, showStep } from './drawing.js';
+import { hasToken, request, serverEvents, setToken } from './server.js';
+import { bareWord, percent, takesBack, wordsOfCaption } from './words.js';
 
-const TOKEN_KEY = 'capdiff-token';
 // Long enough to see what happens, however fast the model is.
 const STEP_MS = 30;
 const TAKEN_BACK_MS = 900;
@@ -20,195 +21,24 @@ const state = {
   replay: null, // timer
 };
 
-// ---- Talking to the server
-
-class ServerError extends Error {
-  constructor(message, status) {
-    super(message);
-    this.status = status;
-  }
-}
-
-async function serverError(response) {
-  const body = await response.json().catch(() => null);
-  let message = body?.error?.message ?? `The server answered ${response.status} ${response.statusText}`;
-  const wait = response.headers.get('Retry-After');
-  if (wait) message += `; try again in ${wait} s`;
-  return new ServerError(message, response.status);
-}
-
-async function request(path, init = {}) {
-  const token = sessionStorage.getItem(TOKEN_KEY);
-  const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  let response;
-  try {
-    response = await fetch(path, { ...init, headers });
-  } catch (error) {
-    if (init.signal?.aborted) throw error;
-    throw new Error('The server does not answer, or closed the connection.');
-  }
-  if (!response.ok) throw await serverError(response);
-  return response;
-}
-
-/** The server-sent events of a response, which EventSource cannot read as it cannot post: {type, data}. */
-async function* serverEvents(response) {
-  let text = '';
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    text += value;
-    for (let end; (end = text.indexOf('\n\n')) >= 0; text = text.slice(end + 2)) {
-      const event = { type: 'message', data: '' };
-      for (const line of text.slice(0, end).split('\n')) {
-        if (line.startsWith('event:')) event.type = line.slice(6).trim();
-        if (line.startsWith('data:')) event.data += line.slice(5);
-      }
-      if (event.data) yield { type: event.type, data: JSON.parse(event.data) };
-    }
-  }
-}
-
-/** Waits, unless nobody is looking: timers of hidden tabs take a second. */
-function pause(ms) {
-  return document.hidden ? Promise.resolve() : new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-/** Draws the steps of a streamed caption, and returns the answer at its end. */
-async function followSteps(response, signal) {
-  for await (const { type, data } of serverEvents(response)) {
-    signal.throwIfAborted();
-    if (type === 'error') throw new Error(data.error.message);
-    if (type === 'caption') return data;
-    if (type !== 'step') continue;
-    state.steps.push(data);
-    showProgress();
-    await pause(data.pieces?.some((piece) => piece.taken_back) ? TAKEN_BACK_MS : STEP_MS);
-  }
-  throw new Error('The connection ended before the caption did.');
-}
-
-// ---- Words
-
-/** Signs of the model that are not words: [SEP], <pad>. */
-const isSpecial = (text) => /^(\[[A-Z]+\]|<[^<>]+>)$/.test(text);
-
-/** Pieces joined to words ("sword", "##fish"), each as certain as its least certain piece. */
-function joinPieces(pieces) {
-  const words = [];
-  for (const { text, confidence, taken_back: takenBack = false } of pieces) {
-    const last = words.at(-1);
-    if (text.startsWith('##') && last && !last.special) {
-      last.text += text.slice(2);
-      last.confidence = Math.min(last.confidence, confidence);
-      last.takenBack ||= takenBack;
-    } else {
-      words.push({ text, confidence, takenBack, special: isSpecial(text) });
-    }
-  }
-  return words;
-}
-
-/** What is drawn of a step: special tokens only between words, where their number says something. */
-function wordsOfStep(step) {
-  const words = joinPieces(step.pieces ?? step.text.split(' ').map((text) => ({ text, confidence: 0 })));
-  const first = words.findIndex((word) => !word.special);
-  const last = words.findLastIndex((word) => !word.special);
-  return first < 0 ? [] : words.slice(first, last + 1);
-}
-
-/** The words of a finished caption, with the confidence of the pieces that spell them, where there are such. */
-function wordsOfCaption(caption, pieces = []) {
-  const known = joinPieces(pieces).filter((word) => !word.special);
-  let next = 0;
-  return caption.split(/\s+/).filter(Boolean).map((text) => {
-    const found = spelling(text.toLowerCase(), known, next);
-    next = found?.next ?? next;
-    return { text, confidence: found?.confidence, blank: false };
-  });
-}
-
-/** The first run of `known`, from `start` on, that spells `text`: "man's" is "man", "'", "s". */
-function spelling(text, known, start) {
-  for (let from = start; from < known.length; ++from) {
-    let spelled = '';
-    let confidence = 1;
-    for (let at = from; at < known.length && text.startsWith(spelled); ++at) {
-      spelled += known[at].text.toLowerCase();
-      confidence = Math.min(confidence, known[at].confidence);
-      if (spelled === text) return { confidence, next: at + 1 };
-    }
-  }
-  return null;
-}
-
-const percent = (share) => `${Math.round(share * 100)} %`;
-
-/** A caption's word less the punctuation around it, which stays when the word is blanked. */
-const bareWord = (text) => text.match(/^([^\p{L}\p{N}]*)(.*?)([^\p{L}\p{N}]*)$/u);
-
-// ---- Drawing
-
-function announce(text) {
-  $('announcer').textContent = text;
-}
-
-/** A box of the words' row, made or taken over from the step before, so that changes can be smooth. */
-function wordBox(container, index) {
-  let box = container.children[index];
-  if (box?.tagName !== 'SPAN') {
-    box = document.createElement('span');
-    if (container.children[index]) container.children[index].replaceWith(box);
-    else container.append(box);
-  }
-  return box;
-}
-
-function showStep(step) {
-  const container = $('caption');
-  const words = wordsOfStep(step);
-  words.forEach((word, index) => {
-    const box = wordBox(container, index);
-    box.className = 'word';
-    box.classList.toggle('special', word.special);
-    box.classList.toggle('taken-back', word.takenBack && !word.special);
-    box.textContent = word.special ? '·' : word.text;
-    box.title = word.special ? 'no word' : `${percent(word.confidence)} sure${word.takenBack ? ', taken back' : ''}`;
-    box.style.setProperty('--confidence', word.confidence);
-  });
-  while (container.children.length > words.length) container.lastChild.remove();
-}
+// ---- The caption
 
 function showCaption() {
-  $('caption').replaceChildren(...state.words.map(state.model?.fill ? blankableWord : plainWord));
+  $('caption').replaceChildren(...state.words.map(wordBox));
   const rated = state.words.some((word) => word.confidence !== undefined);
-  $('legend').hidden = !rated && !state.model?.fill;
+  $('legend').hidden = !rated && !state.model.fill;
   for (const part of $('legend').children) part.hidden = !rated;
-  $('blank-hint').hidden = !state.model?.fill;
+  $('blank-hint').hidden = !state.model.fill;
   $('copy').hidden = false;
 }
 
-function describeWord(word) {
-  return word.confidence === undefined ? '' : `${percent(word.confidence)} sure`;
-}
-
-function plainWord(word, index, words, tag = 'span') {
-  const box = document.createElement(tag);
-  box.className = 'word';
-  box.classList.toggle('refilled', state.refilled.has(index));
-  box.textContent = word.text;
-  box.title = describeWord(word);
-  box.style.setProperty('--confidence', word.confidence ?? 0);
-  return box;
-}
-
-function blankableWord(word, index, words) {
-  if (!bareWord(word.text)[2]) return plainWord(word, index, words);
-  const box = plainWord(word, index, words, 'button');
-  const parts = [word.text, describeWord(word), state.refilled.has(index) ? 'refilled' : ''];
+/** A word of the caption, as a button where it can be blanked. */
+function wordBox(word, index) {
+  const refilled = state.refilled.has(index);
+  if (!state.model.fill || !bareWord(word.text)[2]) return captionWord('span', word, refilled);
+  const box = captionWord('button', word, refilled);
   box.type = 'button';
-  box.setAttribute('aria-label', parts.filter(Boolean).join(', '));
+  box.setAttribute('aria-label', [word.text, certainty(word), refilled && 'refilled'].filter(Boolean).join(', '));
   box.setAttribute('aria-pressed', word.blank);
   box.addEventListener('click', () => {
     word.blank = !word.blank;
@@ -226,40 +56,20 @@ function writeSentence() {
   announce(any ? `Sentence: ${$('sentence').value.replaceAll('___', 'blank')}` : 'No blanks');
 }
 
-function averageConfidence(step) {
-  const words = wordsOfStep(step).filter((word) => !word.special);
-  return words.reduce((sum, word) => sum + word.confidence, 0) / Math.max(words.length, 1);
-}
-
-function showBar(step, index) {
-  const bar = $('bars').children[index];
-  bar.style.setProperty('--confidence', averageConfidence(step));
-  bar.className = 'reached';
-  bar.classList.toggle('taken-back', Boolean(step.pieces?.some((piece) => piece.taken_back)));
-}
-
-function makeBars(count) {
-  const missing = Math.max(count - $('bars').children.length, 0);
-  $('bars').append(...Array.from({ length: missing }, () => document.createElement('span')));
-}
-
-function markBar(index) {
-  $('bars').querySelector('.now')?.classList.remove('now');
-  $('bars').children[index]?.classList.add('now');
-}
-
 function showProgress() {
   const index = state.steps.length - 1;
   const step = state.steps[index];
   const calls = Math.max(step.calls ?? 0, index + 1);
-  makeBars(calls);
+  if (index === 0 || calls !== $('bars').children.length) {
+    makeBars(calls);
+    state.steps.forEach(showBar);
+  }
   showBar(step, index);
   showStep(step);
   markBar(index);
   $('position').max = calls;
   $('position').value = index + 1;
   $('status').textContent = `Step ${index + 1} of ${calls}`;
-  $('timeline').hidden = false;
   $('legend').hidden = false;
   for (const part of $('legend').children) part.hidden = part.id === 'blank-hint';
 }
@@ -292,11 +102,10 @@ function replay() {
   $('position').value = 1;
   const advance = () => {
     showPosition();
-    const shown = state.steps[$('position').value - 1];
-    if (!shown) return stopReplay();
-    const takenBack = shown.pieces?.some((piece) => piece.taken_back);
-    $('position').value = Number($('position').value) + 1;
-    state.replay = setTimeout(advance, takenBack ? TAKEN_BACK_MS : REPLAY_MS);
+    const { value, max } = $('position');
+    if (value === max) return stopReplay();
+    $('position').value = Number(value) + 1;
+    state.replay = setTimeout(advance, takesBack(state.steps[value - 1]) ? TAKEN_BACK_MS : REPLAY_MS);
   };
   advance();
 }
@@ -317,12 +126,11 @@ function showCandidates() {
     const entry = counts.get(candidate.text) ?? { ...candidate, count: 0 };
     counts.set(candidate.text, { ...entry, count: entry.count + 1 });
   }
-  const entries = [...counts.values()];
   $('candidates').hidden = (state.answer.candidates?.length ?? 0) < 2;
-  $('candidate-list').replaceChildren(...entries.map(candidateItem));
+  $('candidate-list').replaceChildren(...[...counts.values()].map(candidateItem));
 }
 
-function candidateItem({ text, score, count }) {
+function candidateItem({ text, score, count, words }) {
   const item = document.createElement('li');
   const button = document.createElement('button');
   const note = document.createElement('span');
@@ -333,16 +141,16 @@ function candidateItem({ text, score, count }) {
   button.type = 'button';
   button.append(text, ' ', note);
   button.setAttribute('aria-pressed', text === state.answer.caption);
-  button.addEventListener('click', () => chooseCandidate(text, button));
+  button.addEventListener('click', () => chooseCandidate(text, words, button));
   item.append(button);
   return item;
 }
 
-function chooseCandidate(text, button) {
+function chooseCandidate(text, pieces, button) {
   for (const other of $('candidate-list').querySelectorAll('button')) other.setAttribute('aria-pressed', other === button);
   stopReplay();
   state.refilled = new Set();
-  state.words = wordsOfCaption(text, text === state.answer.caption ? state.answer.words : []);
+  state.words = wordsOfCaption(text, text === state.answer.caption ? state.answer.words : pieces);
   $('sentence').value = '';
   $('position').value = $('position').max;
   showPosition();
@@ -350,6 +158,27 @@ function chooseCandidate(text, button) {
 }
 
 // ---- From photo to caption
+
+/** Waits, unless nobody is looking: timers of hidden tabs take a second. */
+function pause(ms) {
+  return document.hidden ? Promise.resolve() : new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Draws the steps of a streamed caption, and returns the answer at its end. */
+async function followSteps(response, signal) {
+  for await (const { type, data } of serverEvents(response)) {
+    signal.throwIfAborted();
+    if (type === 'error') throw new Error(data.error.message);
+    if (type === 'caption') return data;
+    if (type !== 'step') continue;
+    // From here on the caption before this one is gone.
+    if (state.steps.length === 0) Object.assign(state, { answer: null, words: [] });
+    state.steps.push(data);
+    showProgress();
+    await pause(takesBack(data) ? TAKEN_BACK_MS : STEP_MS);
+  }
+  throw new Error('The connection ended before the caption did.');
+}
 
 /** Of what the model takes, what the settings say. */
 function formData(template) {
@@ -370,8 +199,7 @@ function formData(template) {
 
 function showError(error) {
   if (error.status === 401) return askForToken();
-  const text = error.message;
-  $('error').textContent = text.charAt(0).toUpperCase() + text.slice(1);
+  $('error').textContent = error.message;
 }
 
 function beginRun() {
@@ -379,7 +207,7 @@ function beginRun() {
   state.steps = [];
   $('error').textContent = '';
   $('access').hidden = true;
-  $('bars').replaceChildren();
+  $('timeline').hidden = false;
   $('position').disabled = true;
   $('replay').hidden = $('copy').hidden = $('candidates').hidden = true;
   $('cancel').hidden = false;
@@ -389,11 +217,12 @@ function beginRun() {
 }
 
 function endRun() {
-  const cancelFocused = document.activeElement === $('cancel');
   state.run = null;
+  // Focus must not be lost with the button that has it.
+  if (document.activeElement === $('cancel')) $('caption').focus();
   $('cancel').hidden = true;
   $('run').hidden = false;
-  if (cancelFocused) $('run').focus();
+  $('blanks').hidden = !state.model?.fill;
   $('caption').removeAttribute('aria-busy');
   $('position').disabled = $('replay').hidden = state.steps.length === 0;
 }
@@ -402,13 +231,18 @@ function showAnswer(answer, template) {
   state.answer = answer;
   state.words = wordsOfCaption(answer.caption, answer.words);
   state.refilled = new Set(template ? refilledPositions(template) : []);
+  showResult();
+  announce(`Caption: ${answer.caption}`);
+}
+
+/** The finished caption with its timeline and the other candidates. */
+function showResult() {
+  makeBars(state.steps.length);
+  state.steps.forEach(showBar);
   $('position').max = state.steps.length + 1;
   $('position').value = $('position').max;
-  $('timeline').hidden = false;
-  $('position').hidden = state.steps.length === 0;
   showPosition();
   showCandidates();
-  announce(`Caption: ${answer.caption}`);
 }
 
 /** Which words of the caption stand where the sentence had blanks, if every blank was one word. */
@@ -418,19 +252,23 @@ function refilledPositions(template) {
   return given.flatMap((text, index) => (/\[(MASK|UNK)\]/.test(text) ? [index] : []));
 }
 
-/** What a run that brought no caption leaves: its last step, or what was there before. */
-function leaveUnfinished() {
+/** A run that brought no caption leaves the steps that it came to or, without one, what was there before. */
+function leaveUnfinished(before) {
   const count = state.steps.length;
-  if (count) state.words = [];
+  if (count === 0 && before.answer) {
+    Object.assign(state, before);
+    return showResult();
+  }
   $('position').max = Math.max(count, 1);
   $('position').value = $('position').max;
-  $('status').textContent = count ? `Stopped at step ${count}` : '';
+  $('status').textContent = count ? `Stopped at step ${count}` : 'No caption';
 }
 
 /** Captions the photo, or fills the blanks of `template`; a run that is under way gives way. */
 async function run(template = null) {
   state.run?.abort();
   const controller = new AbortController();
+  const before = { steps: state.steps, answer: state.answer, words: state.words, refilled: state.refilled };
   state.run = controller;
   beginRun();
   try {
@@ -443,7 +281,7 @@ async function run(template = null) {
     showAnswer(answer, template);
   } catch (error) {
     if (state.run !== controller) return;
-    leaveUnfinished();
+    leaveUnfinished(before);
     if (controller.signal.aborted) announce('Cancelled');
     else showError(error);
     state.retry = () => run(template);
@@ -462,7 +300,7 @@ const megabytes = (bytes) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 function objection(file) {
   const name = file.name || 'This file';
   if (file.size === 0) return `${name} is empty.`;
-  if (file.type && !file.type.startsWith('image/')) return `${name} is not a picture, but ${file.type}.`;
+  if (file.type && !file.type.startsWith('image/')) return `${name} is not a picture (its type is ${file.type}).`;
   const limit = state.model?.limits?.max_body_bytes ?? Infinity;
   // The form around the photo takes some bytes, too.
   if (file.size + 4096 > limit) return `${name} has ${megabytes(file.size)}; this server takes ${megabytes(limit)} at most.`;
@@ -480,7 +318,10 @@ function choosePhoto(file) {
   $('invitation').hidden = true;
   $('drop').classList.add('filled');
   $('choose').textContent = 'Another photo';
+  $('choose').classList.remove('primary');
   $('sentence').value = '';
+  Object.assign(state, { steps: [], answer: null, words: [], refilled: new Set() });
+  $('caption').replaceChildren();
   run();
 }
 
@@ -489,7 +330,6 @@ function photoAmong(files) {
 }
 
 function refill() {
-  if (!state.file) return showError(new Error('Choose a photo first.'));
   const template = $('sentence').value.trim().replace(/_+/g, '[MASK]');
   if (!/\[(MASK|UNK)/.test(template))
     return showError(new Error('Blank a word first: click it, or write ___ in its place.'));
@@ -501,10 +341,10 @@ function refill() {
 async function loadModel() {
   const models = await (await request('/v1/models')).json();
   state.model = models.data[0].capdiff;
-  const { defaults, max_words: maxWords, fill } = state.model;
+  const { defaults, max_words: maxWords, fill, stream } = state.model;
   for (const box of document.querySelectorAll('[data-option]'))
     box.hidden = box.dataset.option === 'length' ? !(fill && maxWords) : !(box.dataset.option in defaults);
-  $('blanks').hidden = !fill;
+  $('bars').hidden = $('position').hidden = !stream;
   $('length').max = maxWords ?? 0;
   for (const [control, option] of [['steps', 'steps'], ['guidance', 'guidance'], ['n', 'candidates'], ['seed', 'seed']]) {
     if (!(option in defaults)) continue;
@@ -526,14 +366,13 @@ function showSettings() {
 }
 
 function askForToken() {
-  if (sessionStorage.getItem(TOKEN_KEY)) $('error').textContent = 'The server does not accept this token.';
-  else $('error').textContent = 'This server asks for a token.';
+  $('error').textContent = hasToken() ? 'The server does not accept this token.' : 'This server asks for a token.';
   $('access').hidden = false;
   $('token').focus();
 }
 
 function useToken() {
-  sessionStorage.setItem(TOKEN_KEY, $('token').value);
+  setToken($('token').value);
   $('error').textContent = '';
   $('access').hidden = true;
   const retry = state.retry ?? start;
@@ -596,6 +435,7 @@ function listenForPhotos() {
   });
   // Anywhere on the page, as a browser leaves the page for a file dropped beside the mark.
   document.addEventListener('dragover', (event) => {
+    if (event.target === $('sentence')) return;
     event.preventDefault();
     $('drop').classList.add('over');
   });
@@ -603,9 +443,10 @@ function listenForPhotos() {
     if (!event.relatedTarget) $('drop').classList.remove('over');
   });
   document.addEventListener('drop', (event) => {
-    event.preventDefault();
-    $('drop').classList.remove('over');
     const { files } = event.dataTransfer;
+    $('drop').classList.remove('over');
+    if (files.length === 0 && event.target === $('sentence')) return;
+    event.preventDefault();
     if (files.length > 0) choosePhoto(photoAmong(files));
     else showError(new Error('That was not a file. Save the picture, then drop it here.'));
   });
