@@ -129,7 +129,8 @@ pageTest('the caption appears step by step, and is that of the command', {}, asy
   await caption(page);
   const steps = (await page.evaluate(() => [...window.seen])).filter((status) => /^Step \d+ of 30$/.test(status));
   assert.ok(steps.length > 1, `steps seen: ${steps}`);
-  const offline = execFileSync(CAPDIFF_PROGRAM, ['caption', SCENE, '--threads', '1', '--deterministic'], { encoding: 'utf8' });
+  const command = ['caption', SCENE, '--threads', '1', '--deterministic'];
+  const offline = execFileSync(CAPDIFF_PROGRAM, command, { encoding: 'utf8' });
   assert.equal((await wordsOf(page)).join(' '), offline.trim());
   for (const word of await page.locator('#caption .word').all())
     assert.match(await word.getAttribute('title'), /^\d+ % sure/);
@@ -219,15 +220,15 @@ pageTest('a run can be cancelled, and another one started', {}, async (page) => 
 });
 
 pageTest('photos are dropped and pasted', {}, async (page) => {
-  const bytes = readFileSync(SCENE).toString('base64');
-  const send = (kind) =>
-    page.evaluate(([kind, bytes]) => {
+  const send = (event) =>
+    page.evaluate(([event, base64]) => {
+      const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
       const data = new DataTransfer();
-      data.items.add(new File([Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0))], 'scene.png', { type: 'image/png' }));
-      const options = { bubbles: true, cancelable: true };
-      if (kind === 'drop') document.getElementById('drop').dispatchEvent(new DragEvent('drop', { ...options, dataTransfer: data }));
-      else document.body.dispatchEvent(new ClipboardEvent('paste', { ...options, clipboardData: data }));
-    }, [kind, bytes]);
+      data.items.add(new File([bytes], 'scene.png', { type: 'image/png' }));
+      const options = { bubbles: true, cancelable: true, dataTransfer: data, clipboardData: data };
+      if (event === 'drop') document.getElementById('drop').dispatchEvent(new DragEvent('drop', options));
+      else document.body.dispatchEvent(new ClipboardEvent('paste', options));
+    }, [event, readFileSync(SCENE).toString('base64')]);
   await finish(page, () => send('drop'));
   const dropped = await wordsOf(page);
   await finish(page, () => send('paste'));
@@ -263,7 +264,7 @@ pageTest('files that cannot be captioned are refused before they are sent', stri
 
 const REFUSED = /^Failed to load resource: the server responded with a status of 4\d\d/;
 
-pageTest('what the server refuses is told, and the photo can be chosen anew', { expectedErrors: REFUSED }, async (page) => {
+pageTest('what the server refuses is told, and another photo will do', { expectedErrors: REFUSED }, async (page) => {
   await page.setInputFiles('#file', { name: 'photo.png', mimeType: 'image/png', buffer: Buffer.from('not a photo') });
   await page.locator('#error:not(:empty)').waitFor();
   assert.match(await textOf(page, '#error'), /\S+ \S+/);
@@ -285,6 +286,34 @@ pageTest('a token is asked for where one is needed', guarded, async (page) => {
   await caption(page);
   await page.reload();
   await caption(page);
+});
+
+pageTest('a connection that breaks off is told', {}, async (page) => {
+  const step = { call: 0, calls: 3, t: 999, text: 'a', pieces: [{ text: 'a', confidence: 0.5, taken_back: false }] };
+  const half = { contentType: 'text/event-stream', body: `event: step\ndata: ${JSON.stringify(step)}\n\nevent: st` };
+  await page.route('**/v1/captions', (route) => route.fulfill(half));
+  await page.setInputFiles('#file', SCENE);
+  await page.getByText('The connection ended before the caption did.').waitFor();
+  assert.equal(await textOf(page, '#status'), 'Stopped at step 1');
+  await page.unroute('**/v1/captions');
+  await finish(page, () => page.click('#run'));
+});
+
+pageTest('what a model cannot do is not offered', {}, async (page) => {
+  const abilities = { method: 'autoregressive', fill: false, stream: false, max_words: 16 };
+  const model = { ...abilities, defaults: { seed: 0, candidates: 1 }, limits: { max_body_bytes: 1e6 } };
+  const answer = { caption: 'a tree', candidates: [{ text: 'a tree', score: -0.1, seed: 0 }], seconds: 0.1 };
+  await page.route('**/v1/models', (route) => route.fulfill({ json: { data: [{ id: 'default', capdiff: model }] } }));
+  await page.route('**/v1/captions', (route) => route.fulfill({ json: answer }));
+  await page.reload();
+  await caption(page);
+  assert.deepEqual(await wordsOf(page), ['a', 'tree']);
+  assert.equal(await page.locator('button.word').count(), 0);
+  const options = page.locator('[data-option]:not([hidden])');
+  const offered = await options.evaluateAll((boxes) => boxes.map((box) => box.dataset.option));
+  assert.deepEqual(offered, ['candidates', 'seed']);
+  for (const hidden of ['#blanks', '#position', '#replay', '#legend'])
+    assert.equal(await page.locator(hidden).isVisible(), false, hidden);
 });
 
 // ---- For everybody

@@ -9,6 +9,9 @@ const STEP_MS = 30;
 const TAKEN_BACK_MS = 900;
 const REPLAY_MS = 140;
 
+// Options as the model's defaults name them, and their controls, which are called as in requests.
+const CONTROLS = { steps: 'steps', guidance: 'guidance', candidates: 'n', seed: 'seed' };
+
 const state = {
   file: null,
   model: null, // what /v1/models says that the model can do
@@ -147,7 +150,8 @@ function candidateItem({ text, score, count, words }) {
 }
 
 function chooseCandidate(text, pieces, button) {
-  for (const other of $('candidate-list').querySelectorAll('button')) other.setAttribute('aria-pressed', other === button);
+  for (const other of $('candidate-list').querySelectorAll('button'))
+    other.setAttribute('aria-pressed', other === button);
   stopReplay();
   state.refilled = new Set();
   state.words = wordsOfCaption(text, text === state.answer.caption ? state.answer.words : pieces);
@@ -186,8 +190,8 @@ function formData(template) {
   const takes = (option) => option in state.model.defaults;
   form.set('image', state.file, state.file.name || 'photo');
   form.set('stream', Boolean(state.model.stream));
-  for (const [name, control] of [['steps', 'steps'], ['guidance', 'guidance'], ['seed', 'seed'], ['candidates', 'n']])
-    if (takes(name)) form.set(control, $(control).value || state.model.defaults[name]);
+  for (const [option, control] of Object.entries(CONTROLS))
+    if (takes(option)) form.set(control, $(control).value || state.model.defaults[option]);
   if (takes('back_refine')) {
     form.set('back_refine', $('best').checked);
     form.set('select', $('best').checked ? 'mbr' : 'first');
@@ -303,8 +307,8 @@ function objection(file) {
   if (file.type && !file.type.startsWith('image/')) return `${name} is not a picture (its type is ${file.type}).`;
   const limit = state.model?.limits?.max_body_bytes ?? Infinity;
   // The form around the photo takes some bytes, too.
-  if (file.size + 4096 > limit) return `${name} has ${megabytes(file.size)}; this server takes ${megabytes(limit)} at most.`;
-  return '';
+  if (file.size + 4096 <= limit) return '';
+  return `${name} has ${megabytes(file.size)}; this server takes ${megabytes(limit)} at most.`;
 }
 
 function choosePhoto(file) {
@@ -346,7 +350,7 @@ async function loadModel() {
     box.hidden = box.dataset.option === 'length' ? !(fill && maxWords) : !(box.dataset.option in defaults);
   $('bars').hidden = $('position').hidden = !stream;
   $('length').max = maxWords ?? 0;
-  for (const [control, option] of [['steps', 'steps'], ['guidance', 'guidance'], ['n', 'candidates'], ['seed', 'seed']]) {
+  for (const [option, control] of Object.entries(CONTROLS)) {
     if (!(option in defaults)) continue;
     const input = $(control);
     if (input.type === 'range') input.max = Math.max(input.max, defaults[option]);
