@@ -22,6 +22,7 @@ readonly lean_packages=(
   g++ cmake ninja-build pkgconf
   libdnnl-dev libturbojpeg0-dev libpng-dev zlib1g-dev libssl-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev
   libfmt-dev libspdlog-dev libutf8proc-dev libxxhash-dev libstemmer-dev wordnet-base
+  libboost-dev
 )
 full_packages=("${lean_packages[@]}" libtorch-dev libgloo-dev libopenblas0-openmp libgtest-dev libgmock-dev ccache python3-torch chromium)
 # A Node.js from elsewhere will do, and Debian's would be in its way.

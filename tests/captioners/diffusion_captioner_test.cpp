@@ -222,6 +222,37 @@ TEST_P(DiffusionCaptioning, TracesTellEveryCall) {
   EXPECT_EQ(trace.steps[6].t, 999);
 }
 
+TEST_P(DiffusionCaptioning, WatchersSeeWhatTracesTell) {
+  const std::vector<Image> images = pictures();
+  GenerationOptions generation{.steps = 10, .refine = true, .candidates = 2, .trace = true};
+  std::vector<TraceStep> seen;
+  generation.watch = [&](const WatchedCall& call) {
+    EXPECT_EQ(call.call, seen.size());
+    EXPECT_EQ(call.calls, 16u);
+    seen.push_back(call.step());
+  };
+  const CaptionTrace trace = captions({.deterministic = true}, std::span(images).first(2), generation).front().trace;
+  ASSERT_EQ(seen.size(), trace.steps.size());
+  for (std::size_t call = 0; call < seen.size(); ++call) {
+    EXPECT_EQ(seen[call].call, trace.steps[call].call);
+    EXPECT_EQ(seen[call].t, trace.steps[call].t);
+    EXPECT_EQ(seen[call].text, trace.steps[call].text);
+    EXPECT_EQ(std::ranges::count(seen[call].pieces, true, &TracedPiece::taken_back),
+              std::ranges::count(trace.steps[call].pieces, true, &TracedPiece::taken_back));
+  }
+}
+
+TEST_P(DiffusionCaptioning, WatchersCanEndARun) {
+  const std::vector<Image> images = pictures();
+  std::size_t calls = 0;
+  GenerationOptions generation{.steps = 10};
+  generation.watch = [&](const WatchedCall&) {
+    if (++calls == 3) fail(ErrorCode::io, "nobody is there any more");
+  };
+  expect_error(ErrorCode::io, "nobody", [&] { captions({}, images, generation); });
+  EXPECT_EQ(calls, 3u);
+}
+
 INSTANTIATE_TEST_SUITE_P(Methods, DiffusionCaptioning,
                          testing::Values(Method{"Ladic", write_tiny_model, 12, 499},
                                          Method{"PrefixDiffusion", write_tiny_prefix_model, 10, 444}),

@@ -54,9 +54,13 @@ Caption AutoregressiveCaptioner::fill(const Image&, const CaptionTemplate&, cons
       "this model writes from left to right; filling blanks needs one that sees the words on both sides, by diffusion");
 }
 
+std::int64_t AutoregressiveCaptioner::max_words() const {
+  return model_.config().text.bert.max_position - static_cast<std::int64_t>(prompt_.size());
+}
+
 TokenRules AutoregressiveCaptioner::rules(const LeftToRight& how, const GenerationOptions& options) const {
   const auto given = static_cast<std::int64_t>(prompt_.size());
-  const std::int64_t room = model_.config().text.bert.max_position - given;
+  const std::int64_t room = max_words();
   TokenRules rules{.end = tokenizer_.vocabulary().sep(),
                    .min_length = given + how.min_length,
                    .max_length = given + std::min(how.max_length, room),

@@ -18,6 +18,7 @@ class AutoregressiveCaptioner final : public Captioner {
   /// An `Error(unsupported)`: a blank needs the words on both sides.
   Caption fill(const Image& image, const CaptionTemplate& sentence, const GenerationOptions& options) override;
   const GenerationOptions& defaults() const override { return defaults_; }
+  std::int64_t max_words() const override;
 
  protected:
   std::vector<Caption> draw(std::span<const Image> images, const GenerationOptions& options) override;

@@ -25,6 +25,9 @@ struct Candidate {
   std::uint64_t seed = 0;
   /// What the selection says for it: the cosine of CLIP, or the mean utility for the others; nothing where none chose.
   std::optional<double> relevance = {};
+  /// What stands at its positions, special tokens included, and how certain the model is of each; empty where a method
+  /// does not say.
+  std::vector<TracedPiece> pieces = {};
 };
 
 /// The caption of one picture, chosen among its candidates.
@@ -55,6 +58,8 @@ class Captioner {
   virtual Caption fill(const Image& image, const CaptionTemplate& sentence, const GenerationOptions& options) = 0;
   /// The model's own defaults.
   virtual const GenerationOptions& defaults() const = 0;
+  /// The most words that a caption of it can have.
+  virtual std::int64_t max_words() const = 0;
 
  protected:
   /// `options.candidates` candidates of each picture, and the trace of the first where one is asked for. There is at

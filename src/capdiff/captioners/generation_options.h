@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
+#include "capdiff/captioners/trace.h"
 #include "capdiff/diffusion/sampler.h"
 #include "capdiff/formats/json_reader.h"
 #include "capdiff/models/word_clamp.h"
@@ -33,6 +35,14 @@ struct LeftToRight {
   double top_p = 0.9, temperature = 1.0;
 };
 
+/// A call of the network that has just been made, for whoever watches a caption come about.
+struct WatchedCall {
+  std::size_t call = 0;   ///< from 0
+  std::size_t calls = 0;  ///< how many there will be at most
+  /// How the first candidate of the first picture stands now. Asking costs a look at all words.
+  std::function<TraceStep()> step;
+};
+
 /// How captions are drawn. Defaults are those of the model's `generation_config.json`.
 struct GenerationOptions {
   std::int64_t steps = 30;
@@ -53,6 +63,8 @@ struct GenerationOptions {
   std::optional<std::int64_t> length = {};  ///< exactly so many words
   bool trace = false;                       ///< also tell how the caption came about
   std::string reference = {};               ///< a caption to measure the trace against; may be empty
+  /// Called after every call of a network that denoises. What it throws ends the run and comes out of it.
+  std::function<void(const WatchedCall&)> watch = {};
 };
 
 /// Whether captions are drawn from a nucleus rather than searched for.

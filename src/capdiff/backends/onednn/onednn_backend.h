@@ -6,6 +6,7 @@
 
 #include "capdiff/backends/backend.h"
 #include "capdiff/backends/onednn/buffer.h"
+#include "capdiff/backends/onednn/dnnl_common.h"
 #include "capdiff/backends/onednn/dnnl_conv.h"
 #include "capdiff/backends/onednn/dnnl_matmul.h"
 
