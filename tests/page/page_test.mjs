@@ -78,7 +78,7 @@ function pageTest(name, { context: contextOptions = DESK, address = () => server
     try {
       const page = await context.newPage();
       const errors = [];
-      page.setDefaultTimeout(30_000);
+      page.setDefaultTimeout(60_000);
       page.on('pageerror', (error) => errors.push(error.message));
       page.on('console', (message) => ['error', 'warning'].includes(message.type()) && errors.push(message.text()));
       await page.goto(await address());
@@ -311,7 +311,7 @@ pageTest('what a model cannot do is not offered', {}, async (page) => {
   assert.equal(await page.locator('button.word').count(), 0);
   const options = page.locator('[data-option]:not([hidden])');
   const offered = await options.evaluateAll((boxes) => boxes.map((box) => box.dataset.option));
-  assert.deepEqual(offered, ['candidates', 'seed']);
+  assert.deepEqual(offered, ['length', 'candidates', 'seed']);
   for (const hidden of ['#blanks', '#position', '#replay', '#legend'])
     assert.equal(await page.locator(hidden).isVisible(), false, hidden);
 });

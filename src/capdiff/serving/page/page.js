@@ -345,9 +345,9 @@ function refill() {
 async function loadModel() {
   const models = await (await request('/v1/models')).json();
   state.model = models.data[0].capdiff;
-  const { defaults, max_words: maxWords, fill, stream } = state.model;
+  const { defaults, max_words: maxWords, stream } = state.model;
   for (const box of document.querySelectorAll('[data-option]'))
-    box.hidden = box.dataset.option === 'length' ? !(fill && maxWords) : !(box.dataset.option in defaults);
+    box.hidden = box.dataset.option === 'length' ? !maxWords : !(box.dataset.option in defaults);
   $('bars').hidden = $('position').hidden = !stream;
   $('length').max = maxWords ?? 0;
   for (const [option, control] of Object.entries(CONTROLS)) {
