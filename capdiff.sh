@@ -24,7 +24,7 @@ readonly lean_packages=(
   libfmt-dev libspdlog-dev libutf8proc-dev libxxhash-dev libstemmer-dev wordnet-base
   libboost-dev
 )
-readonly full_packages=("${lean_packages[@]}" libtorch-dev libgloo-dev libopenblas0-openmp libgtest-dev libgmock-dev ccache python3-torch)
+readonly full_packages=("${lean_packages[@]}" libtorch-dev libgloo-dev libopenblas0-openmp libgtest-dev libgmock-dev ccache curl python3-torch)
 
 root=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 build_dir=$(realpath -m "${CAPDIFF_BUILD_DIR:-$root/build}")

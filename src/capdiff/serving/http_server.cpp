@@ -21,14 +21,14 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <csignal>
-#include <deque>
-#include <random>
 #include <thread>
 #include <vector>
 
 #include "capdiff/base/error.h"
 #include "capdiff/serving/allowance.h"
 #include "capdiff/serving/api_error.h"
+#include "capdiff/serving/beast_exchange.h"
+#include "capdiff/serving/request_ids.h"
 
 namespace capdiff {
 namespace {
@@ -41,7 +41,6 @@ using tcp = asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kReadBuffer = std::size_t{64} << 10;
-constexpr std::size_t kMaxUnsent = std::size_t{4} << 20;     ///< of a stream whose client reads too slowly
 constexpr std::size_t kMaxDiscarded = std::size_t{1} << 30;  ///< of a refused body, so that its client reads the answer
 constexpr std::chrono::seconds kLinger{2};
 constexpr std::chrono::milliseconds kAcceptAgain{100};
@@ -58,84 +57,6 @@ struct Connection {
   beast::tcp_stream stream;
   beast::flat_buffer buffer;
   Allowance::Ticket place;
-};
-
-/// What a handler says to one request, as the connection's strand knows it.
-struct Answer {
-  explicit Answer(const asio::any_io_executor& executor) : strand(executor), changed(executor) {}
-
-  asio::any_io_executor strand;
-  asio::steady_timer changed;  ///< cancelled whenever something below changes
-  std::optional<HttpResponse> whole, head;
-  std::deque<std::string> unsent;  ///< of a stream
-  std::size_t unsent_bytes = 0;
-  bool complete = false;  ///< nothing is to come
-  std::atomic<bool> abandoned{false};
-
-  void wake() { changed.cancel(); }
-  void abandon() {
-    abandoned = true;
-    wake();
-  }
-};
-
-/// The handler's side of an answer.
-class BeastExchange final : public HttpExchange {
- public:
-  explicit BeastExchange(std::shared_ptr<Answer> answer) : answer_(std::move(answer)) {}
-  ~BeastExchange() override {
-    tell([](Answer& answer) { answer.complete = true; });
-  }
-
-  void respond(HttpResponse response) override {
-    tell([response = std::move(response)](Answer& answer) mutable {
-      if (!answer.complete && !answer.head) answer.whole = std::move(response);
-      answer.complete = true;
-    });
-  }
-  void begin_stream(HttpResponse head) override {
-    tell([head = std::move(head)](Answer& answer) mutable {
-      if (!answer.complete) answer.head = std::move(head);
-    });
-  }
-  void send(std::string bytes) override {
-    tell([bytes = std::move(bytes)](Answer& answer) mutable {
-      answer.unsent_bytes += bytes.size();
-      answer.unsent.push_back(std::move(bytes));
-      if (answer.unsent_bytes > kMaxUnsent) answer.abandon();
-    });
-  }
-  void finish() override {
-    tell([](Answer& answer) { answer.complete = true; });
-  }
-  bool abandoned() const override { return answer_->abandoned; }
-
- private:
-  template <class Change>
-  void tell(Change change) {
-    asio::post(answer_->strand, [answer = answer_, change = std::move(change)]() mutable {
-      change(*answer);
-      answer->wake();
-    });
-  }
-
-  std::shared_ptr<Answer> answer_;
-};
-
-/// "req-" and a number that no other request of this process has, and that nobody can guess from another's.
-class RequestIds {
- public:
-  std::string next() {
-    // A bijection of the counter (SplitMix64's finaliser), so that ids are distinct.
-    std::uint64_t z = start_ + 0x9e3779b97f4a7c15u * ++count_;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return fmt::format("req-{:016x}", z ^ (z >> 31));
-  }
-
- private:
-  std::uint64_t start_ = (std::uint64_t{std::random_device()()} << 32) | std::random_device()();
-  std::atomic<std::uint64_t> count_{0};
 };
 
 std::string text_of(beast::string_view text) {
