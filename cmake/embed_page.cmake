@@ -1,8 +1,9 @@
-# cmake -D FOLDER=… -D OUTPUT=….cpp -P embed_page.cmake: writes the files of the page as C++.
+# cmake -D FOLDER=… -D OUTPUT=….cpp -P embed_page.cmake: writes the files of the page, all of FOLDER, as C++.
+file(GLOB names RELATIVE ${FOLDER} ${FOLDER}/*)
 set(arrays "")
 set(list "")
 set(number 0)
-foreach(name IN ITEMS index.html page.css page.js)
+foreach(name IN LISTS names)
   file(READ ${FOLDER}/${name} bytes HEX)
   string(REGEX REPLACE "(..)" "0x\\1," bytes "${bytes}")
   string(REGEX REPLACE "(0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,)" "\\1\n" bytes "${bytes}")

@@ -53,11 +53,32 @@ auto awaited(error_code& error) {
 
 /// An open connection. All its work is done on its strand.
 struct Connection {
-  explicit Connection(tcp::socket socket) : stream(std::move(socket)), buffer(kReadBuffer) {}
+  explicit Connection(tcp::socket socket)
+      : stream(std::move(socket)), buffer(kReadBuffer), deadline(stream.get_executor()) {}
+
   beast::tcp_stream stream;
   beast::flat_buffer buffer;
+  asio::steady_timer deadline;  ///< of reading; one of the stream's own would close it, and leave no way to say so
+  bool late = false;            ///< the deadline has passed
   Allowance::Ticket place;
 };
+
+/// Ends what is being read at that time.
+void limit_reading(const std::shared_ptr<Connection>& connection, Clock::time_point deadline) {
+  connection->late = false;
+  connection->deadline.expires_at(deadline);
+  connection->deadline.async_wait([connection](const error_code& error) {
+    if (error || connection->deadline.expiry() > Clock::now()) return;
+    connection->late = true;
+    connection->stream.socket().cancel();
+  });
+}
+
+/// Lifts the deadline, and makes an error of it that has come from it.
+void end_reading(Connection& connection, error_code& error) {
+  connection.deadline.expires_at(Clock::time_point::max());
+  if (error == asio::error::operation_aborted && connection.late) error = beast::error::timeout;
+}
 
 std::string text_of(beast::string_view text) {
   return {text.data(), text.size()};
@@ -209,8 +230,10 @@ HttpServer::Implementation::Task HttpServer::Implementation::read_head(Exchange&
   Connection& connection = *exchange.connection;
   parser.header_limit(static_cast<std::uint32_t>(options_.max_header_bytes));
   parser.body_limit(options_.max_body_bytes);
-  connection.stream.expires_after(options_.timeout);
+  connection.stream.expires_never();
+  limit_reading(exchange.connection, Clock::now() + options_.timeout);
   co_await http::async_read_header(connection.stream, connection.buffer, parser, awaited(error));
+  end_reading(connection, error);
   exchange.start = Clock::now();
   const auto& head = parser.get();
   exchange.version = head.version() == 10 ? 10 : 11;
@@ -236,9 +259,10 @@ HttpServer::Implementation::Task HttpServer::Implementation::read_body(Exchange&
   std::size_t received = 0;
   while (!error && !parser.is_done()) {
     const auto earned = std::chrono::seconds(received / options_.body_bytes_per_second);
-    connection.stream.expires_at(begin + options_.timeout + earned);
+    limit_reading(exchange.connection, begin + options_.timeout + earned);
     received += co_await http::async_read_some(connection.stream, connection.buffer, parser, awaited(error));
   }
+  end_reading(connection, error);
 }
 
 HttpServer::Implementation::Task HttpServer::Implementation::serve_one(Exchange& exchange) {
@@ -262,6 +286,10 @@ HttpServer::Implementation::Task HttpServer::Implementation::serve_one(Exchange&
   }
 
   ++busy_;
+  const std::shared_ptr<void> until_answered(nullptr, [this](void*) {
+    --busy_;
+    stop_when_drained();
+  });
   co_await read_body(exchange, parser, error);
   if (error) {
     co_await refuse_broken(exchange, parser, error);
@@ -273,8 +301,6 @@ HttpServer::Implementation::Task HttpServer::Implementation::serve_one(Exchange&
     body.reset();
     co_await answer(exchange);
   }
-  --busy_;
-  stop_when_drained();
 }
 
 HttpServer::Implementation::Task HttpServer::Implementation::refuse_broken(Exchange& exchange, const Parser& parser,
@@ -296,10 +322,7 @@ HttpServer::Implementation::Task HttpServer::Implementation::refuse_broken(Excha
     told.emplace(Refusal::bad_request, "", fmt::format("not a valid HTTP request: {}", error.message()));
   }
   exchange.keep_alive = false;
-  if (told) {
-    if (error == beast::error::timeout) exchange.connection->stream.expires_never();
-    co_return co_await write(exchange, error_response(*told, exchange.request.id));
-  }
+  if (told) co_return co_await write(exchange, error_response(*told, exchange.request.id));
   // Left before the request was there: worth a line only where something had come.
   if (!parser.got_some()) co_return;
   exchange.record.status = kClientLeft;
