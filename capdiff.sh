@@ -24,7 +24,8 @@ readonly lean_packages=(
   libfmt-dev libspdlog-dev libutf8proc-dev libxxhash-dev libstemmer-dev wordnet-base
   libboost-dev
 )
-full_packages=("${lean_packages[@]}" libtorch-dev libgloo-dev libopenblas0-openmp libgtest-dev libgmock-dev ccache python3-torch chromium)
+full_packages=("${lean_packages[@]}" libtorch-dev libgloo-dev libopenblas0-openmp libgtest-dev libgmock-dev ccache curl python3-torch
+  chromium)
 # A Node.js from elsewhere will do, and Debian's would be in its way.
 { command -v node && command -v npm; } >/dev/null || full_packages+=(nodejs npm)
 readonly full_packages

@@ -1,8 +1,8 @@
-# cmake -D FOLDER=… -D OUTPUT=….cpp -P embed_page.cmake: writes the files of the page as C++.
+# cmake -D FOLDER=… -D OUTPUT=….cpp -P embed_page.cmake: writes the files of the page, all of FOLDER, as C++.
+file(GLOB names RELATIVE ${FOLDER} ${FOLDER}/*)
 set(arrays "")
 set(list "")
 set(number 0)
-file(GLOB names RELATIVE ${FOLDER} ${FOLDER}/*)
 foreach(name IN LISTS names)
   file(READ ${FOLDER}/${name} bytes HEX)
   string(REGEX REPLACE "(..)" "0x\\1," bytes "${bytes}")

@@ -42,6 +42,12 @@ class Serving : public testing::Test {
   const std::string member_ = "\"image\": \"" + base64(picture_) + "\"";
 };
 
+/// The command tells nothing of single words.
+json without_words(json candidates) {
+  for (json& candidate : candidates) candidate.erase("words");
+  return candidates;
+}
+
 json error_of(const HttpReply& reply) {
   const json body = json::parse(reply.body, nullptr, false);
   if (!body.is_object() || !body.contains("error")) return {};
@@ -61,7 +67,7 @@ TEST_F(Serving, CaptionsAreThoseOfTheCommand) {
     ASSERT_EQ(reply.status, 200) << reply.body;
     const json answer = json::parse(reply.body);
     EXPECT_EQ(answer["caption"], expected["caption"]);
-    EXPECT_EQ(answer["candidates"], expected["candidates"]);
+    EXPECT_EQ(without_words(answer["candidates"]), expected["candidates"]);
     EXPECT_EQ(answer["steps"], 5);
     EXPECT_EQ(answer["id"], reply.fields.at("x-request-id"));
     EXPECT_EQ(reply.fields.at("content-type"), "application/json");
@@ -80,7 +86,7 @@ TEST_F(Serving, SeveralPicturesHaveAnAnswerEach) {
   ASSERT_EQ(results.size(), 3u);
   EXPECT_EQ(results[0]["caption"], expected["caption"]);
   EXPECT_EQ(results[1]["error"]["code"], "invalid_image");
-  EXPECT_EQ(results[2]["candidates"], expected["candidates"]);
+  EXPECT_EQ(without_words(results[2]["candidates"]), expected["candidates"]);
 }
 
 /// The data of the events of that name.

@@ -40,7 +40,7 @@ TEST(Answers, TellWhatWasDrawn) {
   const auto json = caption_json(caption, {.steps = 7, .guidance = 2.0, .seed = 3}, 0.25);
   EXPECT_EQ(
       json.dump(),
-      R"({"caption":"two","candidates":[{"text":"one","score":-0.5,"seed":3},{"text":"two","score":-0.5,"seed":3}],)"
+      R"({"caption":"two","candidates":[{"text":"one","score":-0.5,"seed":3},{"text":"two","score":-0.5,"seed":3,"words":[{"text":"two","confidence":0.5}]}],)"
       R"("steps":7,"guidance":2.0,"seed":3,"seconds":0.25,"words":[{"text":"two","confidence":0.5}]})");
   EXPECT_FALSE(caption_json(caption, {.left_to_right = LeftToRight()}, 0.25).contains("steps"));
 }

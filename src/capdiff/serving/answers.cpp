@@ -28,6 +28,12 @@ const Candidate& chosen(const Caption& caption) {
   return found == caption.candidates.end() ? caption.candidates.front() : *found;
 }
 
+/// Adds the words of a candidate to what is said of it, if there are any.
+void add_words(Json& json, const Candidate& candidate) {
+  for (const CaptionWord& word : words_of(candidate))
+    json["words"].push_back({{"text", word.text}, {"confidence", word.confidence}});
+}
+
 Json chat_choice(std::size_t index, const char* member, Json message, const char* reason) {
   return {{"index", index}, {member, std::move(message)}, {"finish_reason", reason ? Json(reason) : Json(nullptr)}};
 }
@@ -62,6 +68,7 @@ Json caption_json(const Caption& caption, const GenerationOptions& options, doub
   for (const Candidate& candidate : caption.candidates) {
     Json listed{{"text", candidate.text}, {"score", candidate.score}, {"seed", candidate.seed}};
     if (candidate.relevance) listed["relevance"] = *candidate.relevance;
+    add_words(listed, candidate);
     json["candidates"].push_back(std::move(listed));
   }
   if (!options.left_to_right) {
@@ -70,8 +77,7 @@ Json caption_json(const Caption& caption, const GenerationOptions& options, doub
   }
   json["seed"] = options.seed;
   json["seconds"] = seconds;
-  for (const CaptionWord& word : words_of(chosen(caption)))
-    json["words"].push_back({{"text", word.text}, {"confidence", word.confidence}});
+  add_words(json, chosen(caption));
   return json;
 }
 

@@ -42,24 +42,23 @@ Image decode_sent(const SentPicture& picture, std::uint64_t max_pixels) {
 
 /// Where a path leads.
 struct Api::Route {
-  std::string_view path;
-  bool post;        ///< POST, otherwise GET
-  bool protected_;  ///< asks for the token
+  std::string_view path;  ///< of the page's files any
+  bool post;              ///< POST, otherwise GET
+  bool protected_;        ///< asks for the token
   HttpResponse (Api::*answer)(const HttpRequest&) const;
 };
 
 const Api::Route* Api::find_route(std::string_view target) {
-  static constexpr std::array<Route, 9> kRoutes{{{"/", false, false, &Api::page},
-                                                 {"/page.css", false, false, &Api::page},
-                                                 {"/page.js", false, false, &Api::page},
-                                                 {"/healthz", false, false, &Api::health},
+  static constexpr Route kPage{"page", false, false, &Api::page};
+  static constexpr std::array<Route, 6> kRoutes{{{"/healthz", false, false, &Api::health},
                                                  {"/readyz", false, false, &Api::readiness},
                                                  {"/metrics", false, true, &Api::metrics},
                                                  {"/v1/models", false, true, &Api::models},
                                                  {"/v1/captions", true, true, nullptr},
                                                  {"/v1/chat/completions", true, true, nullptr}}};
   const auto found = std::ranges::find(kRoutes, target, &Route::path);
-  return found == kRoutes.end() ? nullptr : &*found;
+  if (found != kRoutes.end()) return &*found;
+  return find_page_file(target) ? &kPage : nullptr;
 }
 
 Api::Api(Captioner& captioner, ServedModel model, const ApiOptions& options, std::function<std::size_t()> connections)
@@ -197,7 +196,7 @@ HttpResponse Api::models(const HttpRequest&) const {
 }
 
 HttpResponse Api::page(const HttpRequest& request) const {
-  return *page_response(request.target);
+  return page_response(*find_page_file(request.target));
 }
 
 }  // namespace capdiff

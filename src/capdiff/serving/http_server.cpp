@@ -21,14 +21,14 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <csignal>
-#include <deque>
-#include <random>
 #include <thread>
 #include <vector>
 
 #include "capdiff/base/error.h"
 #include "capdiff/serving/allowance.h"
 #include "capdiff/serving/api_error.h"
+#include "capdiff/serving/beast_exchange.h"
+#include "capdiff/serving/request_ids.h"
 
 namespace capdiff {
 namespace {
@@ -41,7 +41,6 @@ using tcp = asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kReadBuffer = std::size_t{64} << 10;
-constexpr std::size_t kMaxUnsent = std::size_t{4} << 20;     ///< of a stream whose client reads too slowly
 constexpr std::size_t kMaxDiscarded = std::size_t{1} << 30;  ///< of a refused body, so that its client reads the answer
 constexpr std::chrono::seconds kLinger{2};
 constexpr std::chrono::milliseconds kAcceptAgain{100};
@@ -54,89 +53,32 @@ auto awaited(error_code& error) {
 
 /// An open connection. All its work is done on its strand.
 struct Connection {
-  explicit Connection(tcp::socket socket) : stream(std::move(socket)), buffer(kReadBuffer) {}
+  explicit Connection(tcp::socket socket)
+      : stream(std::move(socket)), buffer(kReadBuffer), deadline(stream.get_executor()) {}
+
   beast::tcp_stream stream;
   beast::flat_buffer buffer;
+  asio::steady_timer deadline;  ///< of reading; one of the stream's own would close it, and leave no way to say so
+  bool late = false;            ///< the deadline has passed
   Allowance::Ticket place;
 };
 
-/// What a handler says to one request, as the connection's strand knows it.
-struct Answer {
-  explicit Answer(const asio::any_io_executor& executor) : strand(executor), changed(executor) {}
+/// Ends what is being read at that time.
+void limit_reading(const std::shared_ptr<Connection>& connection, Clock::time_point deadline) {
+  connection->late = false;
+  connection->deadline.expires_at(deadline);
+  connection->deadline.async_wait([connection](const error_code& error) {
+    if (error || connection->deadline.expiry() > Clock::now()) return;
+    connection->late = true;
+    connection->stream.socket().cancel();
+  });
+}
 
-  asio::any_io_executor strand;
-  asio::steady_timer changed;  ///< cancelled whenever something below changes
-  std::optional<HttpResponse> whole, head;
-  std::deque<std::string> unsent;  ///< of a stream
-  std::size_t unsent_bytes = 0;
-  bool complete = false;  ///< nothing is to come
-  std::atomic<bool> abandoned{false};
-
-  void wake() { changed.cancel(); }
-  void abandon() {
-    abandoned = true;
-    wake();
-  }
-};
-
-/// The handler's side of an answer.
-class BeastExchange final : public HttpExchange {
- public:
-  explicit BeastExchange(std::shared_ptr<Answer> answer) : answer_(std::move(answer)) {}
-  ~BeastExchange() override {
-    tell([](Answer& answer) { answer.complete = true; });
-  }
-
-  void respond(HttpResponse response) override {
-    tell([response = std::move(response)](Answer& answer) mutable {
-      if (!answer.complete && !answer.head) answer.whole = std::move(response);
-      answer.complete = true;
-    });
-  }
-  void begin_stream(HttpResponse head) override {
-    tell([head = std::move(head)](Answer& answer) mutable {
-      if (!answer.complete) answer.head = std::move(head);
-    });
-  }
-  void send(std::string bytes) override {
-    tell([bytes = std::move(bytes)](Answer& answer) mutable {
-      answer.unsent_bytes += bytes.size();
-      answer.unsent.push_back(std::move(bytes));
-      if (answer.unsent_bytes > kMaxUnsent) answer.abandon();
-    });
-  }
-  void finish() override {
-    tell([](Answer& answer) { answer.complete = true; });
-  }
-  bool abandoned() const override { return answer_->abandoned; }
-
- private:
-  template <class Change>
-  void tell(Change change) {
-    asio::post(answer_->strand, [answer = answer_, change = std::move(change)]() mutable {
-      change(*answer);
-      answer->wake();
-    });
-  }
-
-  std::shared_ptr<Answer> answer_;
-};
-
-/// "req-" and a number that no other request of this process has, and that nobody can guess from another's.
-class RequestIds {
- public:
-  std::string next() {
-    // A bijection of the counter (SplitMix64's finaliser), so that ids are distinct.
-    std::uint64_t z = start_ + 0x9e3779b97f4a7c15u * ++count_;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return fmt::format("req-{:016x}", z ^ (z >> 31));
-  }
-
- private:
-  std::uint64_t start_ = (std::uint64_t{std::random_device()()} << 32) | std::random_device()();
-  std::atomic<std::uint64_t> count_{0};
-};
+/// Lifts the deadline, and makes an error of it that has come from it.
+void end_reading(Connection& connection, error_code& error) {
+  connection.deadline.expires_at(Clock::time_point::max());
+  if (error == asio::error::operation_aborted && connection.late) error = beast::error::timeout;
+}
 
 std::string text_of(beast::string_view text) {
   return {text.data(), text.size()};
@@ -288,8 +230,10 @@ HttpServer::Implementation::Task HttpServer::Implementation::read_head(Exchange&
   Connection& connection = *exchange.connection;
   parser.header_limit(static_cast<std::uint32_t>(options_.max_header_bytes));
   parser.body_limit(options_.max_body_bytes);
-  connection.stream.expires_after(options_.timeout);
+  connection.stream.expires_never();
+  limit_reading(exchange.connection, Clock::now() + options_.timeout);
   co_await http::async_read_header(connection.stream, connection.buffer, parser, awaited(error));
+  end_reading(connection, error);
   exchange.start = Clock::now();
   const auto& head = parser.get();
   exchange.version = head.version() == 10 ? 10 : 11;
@@ -315,9 +259,10 @@ HttpServer::Implementation::Task HttpServer::Implementation::read_body(Exchange&
   std::size_t received = 0;
   while (!error && !parser.is_done()) {
     const auto earned = std::chrono::seconds(received / options_.body_bytes_per_second);
-    connection.stream.expires_at(begin + options_.timeout + earned);
+    limit_reading(exchange.connection, begin + options_.timeout + earned);
     received += co_await http::async_read_some(connection.stream, connection.buffer, parser, awaited(error));
   }
+  end_reading(connection, error);
 }
 
 HttpServer::Implementation::Task HttpServer::Implementation::serve_one(Exchange& exchange) {
@@ -341,6 +286,10 @@ HttpServer::Implementation::Task HttpServer::Implementation::serve_one(Exchange&
   }
 
   ++busy_;
+  const std::shared_ptr<void> until_answered(nullptr, [this](void*) {
+    --busy_;
+    stop_when_drained();
+  });
   co_await read_body(exchange, parser, error);
   if (error) {
     co_await refuse_broken(exchange, parser, error);
@@ -352,8 +301,6 @@ HttpServer::Implementation::Task HttpServer::Implementation::serve_one(Exchange&
     body.reset();
     co_await answer(exchange);
   }
-  --busy_;
-  stop_when_drained();
 }
 
 HttpServer::Implementation::Task HttpServer::Implementation::refuse_broken(Exchange& exchange, const Parser& parser,
@@ -375,10 +322,7 @@ HttpServer::Implementation::Task HttpServer::Implementation::refuse_broken(Excha
     told.emplace(Refusal::bad_request, "", fmt::format("not a valid HTTP request: {}", error.message()));
   }
   exchange.keep_alive = false;
-  if (told) {
-    if (error == beast::error::timeout) exchange.connection->stream.expires_never();
-    co_return co_await write(exchange, error_response(*told, exchange.request.id));
-  }
+  if (told) co_return co_await write(exchange, error_response(*told, exchange.request.id));
   // Left before the request was there: worth a line only where something had come.
   if (!parser.got_some()) co_return;
   exchange.record.status = kClientLeft;

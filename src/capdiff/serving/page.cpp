@@ -1,5 +1,6 @@
 #include "capdiff/serving/page.h"
 
+#include <algorithm>
 #include <span>
 
 namespace capdiff {
@@ -12,24 +13,26 @@ namespace {
 std::string_view page_type(std::string_view name) {
   if (name.ends_with(".css")) return "text/css; charset=utf-8";
   if (name.ends_with(".js")) return "text/javascript; charset=utf-8";
+  if (name.ends_with(".svg")) return "image/svg+xml";
   return "text/html; charset=utf-8";
 }
 
 }  // namespace
 
-std::optional<HttpResponse> page_response(std::string_view target) {
+const PageFile* find_page_file(std::string_view target) {
+  if (!target.starts_with('/')) return nullptr;
   const std::string_view name = target == "/" ? "index.html" : target.substr(1);
-  for (const PageFile& file : embedded_page()) {
-    if (file.name != name || target == "/index.html") continue;
-    return HttpResponse{
-        .content_type = std::string(page_type(name)),
-        .body = std::string(file.bytes),
-        .headers = {{"Content-Security-Policy",
-                     "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'; base-uri 'none'"},
-                    {"Referrer-Policy", "no-referrer"},
-                    {"Cache-Control", "no-cache"}}};
-  }
-  return std::nullopt;
+  const auto found = std::ranges::find(embedded_page(), name, &PageFile::name);
+  return found == embedded_page().end() ? nullptr : &*found;
+}
+
+HttpResponse page_response(const PageFile& file) {
+  return {.content_type = std::string(page_type(file.name)),
+          .body = std::string(file.bytes),
+          .headers = {{"Content-Security-Policy",
+                       "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'; base-uri 'none'"},
+                      {"Referrer-Policy", "no-referrer"},
+                      {"Cache-Control", "no-cache"}}};
 }
 
 }  // namespace capdiff

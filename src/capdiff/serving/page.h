@@ -1,6 +1,5 @@
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -13,7 +12,8 @@ struct PageFile {
   std::string_view name, bytes;
 };
 
-/// The file of the page at "/", "/page.css", …, or nothing.
-std::optional<HttpResponse> page_response(std::string_view target);
+/// The file at "/" (index.html) or "/NAME", or null.
+const PageFile* find_page_file(std::string_view target);
+HttpResponse page_response(const PageFile& file);
 
 }  // namespace capdiff
