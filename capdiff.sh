@@ -22,11 +22,15 @@ readonly lean_packages=(
   g++ cmake ninja-build pkgconf
   libdnnl-dev libturbojpeg0-dev libpng-dev libwebp-dev zlib1g-dev libssl-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev
   libfmt-dev libspdlog-dev libutf8proc-dev libxxhash-dev libstemmer-dev wordnet-base
+  libboost-dev
 )
-readonly full_packages=(
+full_packages=(
   "${lean_packages[@]}" libtorch-dev libgloo-dev libopenblas0-openmp libgtest-dev libgmock-dev ccache
-  pybind11-dev python3-dev python3-torch
+  pybind11-dev python3-dev python3-torch curl chromium
 )
+# A Node.js from elsewhere will do, and Debian's would be in its way.
+{ command -v node && command -v npm; } >/dev/null || full_packages+=(nodejs npm)
+readonly full_packages
 
 root=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 build_dir=$(realpath -m "${CAPDIFF_BUILD_DIR:-$root/build}")
@@ -103,6 +107,16 @@ set_up_lean() {
     -DCAPDIFF_BUILD_LIBRARY=OFF -DCAPDIFF_BUILD_TESTS=OFF
 }
 
+# What drives the browser in the test of the page, which is skipped without it: the machine may have no network.
+install_page_test() {
+  local folder=$build_dir/page name
+  cmp -s "$root/tests/page/package-lock.json" "$folder/package-lock.json" && [[ -d $folder/node_modules ]] && return
+  mkdir -p "$folder"
+  for name in package.json package-lock.json; do cp "$root/tests/page/$name" "$folder"; done
+  npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --fetch-retries=1 --fetch-retry-mintimeout=1000 ||
+    note "warning: npm could not install playwright-core, so the test of the page is skipped"
+}
+
 set_up_full() {
   install_packages "${full_packages[@]}"
   check_blas
@@ -115,6 +129,7 @@ case "${1-}" in
   -h | --help) usage; exit 0 ;;
   test)
     set_up_full </dev/null >&2
+    install_page_test </dev/null >&2
     exec ctest --test-dir "$build_dir" --parallel 2 --output-on-failure "${@:2}"
     ;;
   train | launch) set_up_full </dev/null >&2; program=$build_dir/bin/capdiff ;;

@@ -29,6 +29,12 @@ add_library(capdiff_dnnl INTERFACE)
 target_include_directories(capdiff_dnnl SYSTEM INTERFACE ${CAPDIFF_DNNL_INCLUDE})
 target_link_libraries(capdiff_dnnl INTERFACE ${CAPDIFF_DNNL})
 
+# Of Boost only headers are used, by the server; its package files would look for libraries too.
+find_path(CAPDIFF_BOOST_INCLUDE NAMES boost/beast.hpp REQUIRED)
+add_library(capdiff_boost INTERFACE)
+target_include_directories(capdiff_boost SYSTEM INTERFACE ${CAPDIFF_BOOST_INCLUDE})
+target_compile_definitions(capdiff_boost INTERFACE BOOST_ERROR_CODE_HEADER_ONLY BOOST_ALL_NO_LIB)
+
 add_library(capdiff_dependencies INTERFACE)
 target_link_libraries(capdiff_dependencies INTERFACE
   capdiff_dnnl capdiff_stemmer OpenMP::OpenMP_CXX fmt::fmt spdlog::spdlog nlohmann_json::nlohmann_json tomlplusplus::tomlplusplus

@@ -74,6 +74,7 @@ std::optional<std::string> broken_rule(const std::string& path, const std::strin
   if (!path.starts_with("src/capdiff/backends/onednn/") && starts_with_any(include, {"dnnl", "oneapi/"})) {
     return "belongs to oneDNN";
   }
+  if (!path.starts_with("src/capdiff/serving/") && include.starts_with("boost/")) return "belongs to the server";
   if (include.find("..") != std::string::npos) return "is not written from src";
   const std::optional<std::string> from = folder_of(path);
   const std::optional<std::string> to = folder_of("src/" + include);
@@ -183,6 +184,12 @@ TEST(ArchitectureRules, KeepLibrariesInTheirFolders) {
     EXPECT_THAT(violations({"src/capdiff/backends/torch/backend.cpp", text}), ElementsAre(HasSubstr("oneDNN")));
     EXPECT_THAT(violations({"src/capdiff/backends/onednn/backend.cpp", text}), IsEmpty());
   }
+}
+
+TEST(ArchitectureRules, KeepBoostInTheServer) {
+  const std::string text = "#include <boost/beast/core.hpp>\n";
+  EXPECT_THAT(violations({"apps/capdiff/serve.cpp", text}), ElementsAre(HasSubstr("belongs to the server")));
+  EXPECT_THAT(violations({"src/capdiff/serving/http_server.cpp", text}), IsEmpty());
 }
 
 TEST(ArchitectureRules, RefuseLongFilesAndEmptyNames) {

@@ -159,6 +159,7 @@ int run(int argc, char** argv) {
   capdiff::app::add_evaluate(app, action);
   capdiff::app::add_alignment(app, action);
   capdiff::app::add_bench(app, action);
+  capdiff::app::add_serve(app, action);
   capdiff::app::restore_brackets(app);
   try {
     app.parse(capdiff::app::arguments_with_brackets_kept(argc, argv));

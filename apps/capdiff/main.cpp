@@ -11,11 +11,6 @@ namespace {
 
 using namespace capdiff;
 
-/// Subcommands that the command line promises and this version does not have.
-constexpr const char* kLater[][2] = {
-    {"serve", "Serve captions over HTTP"},
-};
-
 /// The option of the chosen subcommand that only capdiff-train can follow, or nothing.
 const char* option_for_train(const CLI::App& app) {
   constexpr const char* kOptions[][3] = {{"--device", "cuda", "'--device cuda'"},
@@ -49,16 +44,7 @@ int run(int argc, char** argv) {
   app::add_tokenize(app, action);
   app::add_verify(app, action);
   app::add_bench(app, action);
-  for (const auto& [name, description] : kLater) {
-    CLI::App* command = app.add_subcommand(name, fmt::format("{} (not yet)", description));
-    command->allow_extras();
-    command->callback([&action, name = name] {
-      action = [name] {
-        fmt::print(stderr, "capdiff: '{}' is not there yet\n", name);
-        return static_cast<int>(app::kUsage);
-      };
-    });
-  }
+  app::add_serve(app, action);
 
   app::restore_brackets(app);
   try {

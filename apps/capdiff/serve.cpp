@@ -1,0 +1,124 @@
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <ctime>
+#include <thread>
+
+#include "apps/capdiff/command.h"
+#include "apps/capdiff/model_options.h"
+#include "capdiff/base/error.h"
+#include "capdiff/base/progress.h"
+#include "capdiff/formats/model_folder.h"
+#include "capdiff/serving/api.h"
+#include "capdiff/serving/http_server.h"
+
+namespace capdiff::app {
+namespace {
+
+struct ServeOptions {
+  ModelOptions model;
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 8080;
+  std::string token;
+  std::int64_t max_wait_ms = 5;
+  std::size_t max_queue = 128, max_body_mb = 20, max_header_kb = 16, max_images = 16, max_connections = 256;
+  std::uint64_t max_megapixels = 100;
+  std::int64_t timeout = 30, max_request = 300;
+};
+
+HttpServerOptions server_options(const ServeOptions& options) {
+  HttpServerOptions server;
+  server.host = options.host;
+  server.port = options.port;
+  server.max_connections = options.max_connections;
+  server.max_header_bytes = options.max_header_kb << 10;
+  server.max_body_bytes = options.max_body_mb << 20;
+  server.max_bodies_bytes = std::max(server.max_bodies_bytes, server.max_body_bytes);
+  server.timeout = std::chrono::seconds(options.timeout);
+  server.max_request = std::chrono::seconds(options.max_request);
+  return server;
+}
+
+std::string token_of(const ServeOptions& options) {
+  if (!options.token.empty()) return options.token;
+  const char* token = std::getenv("CAPDIFF_TOKEN");
+  return token ? token : "";
+}
+
+ApiOptions api_options(const ServeOptions& options) {
+  ApiOptions api;
+  api.token = token_of(options);
+  api.request.max_images = options.max_images;
+  api.max_body_bytes = options.max_body_mb << 20;
+  api.max_queue = options.max_queue;
+  api.max_pixels = options.max_megapixels * 1'000'000;
+  const int threads =
+      options.model.threads > 0 ? options.model.threads : static_cast<int>(std::thread::hardware_concurrency());
+  api.decoders = static_cast<std::size_t>(std::clamp(threads, 1, 4));
+  api.batch.max_rows = static_cast<std::size_t>(options.model.batch);
+  api.batch.max_wait = std::chrono::milliseconds(options.max_wait_ms);
+  return api;
+}
+
+bool is_loopback(const std::string& host) {
+  return host.starts_with("127.") || host == "::1";
+}
+
+int serve(const ServeOptions& options) {
+  if (options.max_images > options.max_queue)
+    fail(ErrorCode::usage, "--max-images {}: a request's pictures must fit the queue (--max-queue {})",
+         options.max_images, options.max_queue);
+  const ApiOptions api_choice = api_options(options);
+  if (api_choice.token.empty() && !is_loopback(options.host))
+    spdlog::warn("{} can be reached by others, and there is no --token: whoever reaches it may use it", options.host);
+  // Bound first, so that a port in use is told before the model is loaded.
+  HttpServer server(server_options(options));
+  LoadedModel model = load_model(options.model);
+  load_clip(options.model, model, true);
+  const ServedModel served{.method = ModelFolder::open(model.path).config().get_string("model_type"),
+                           .max_words = model.captioner->max_words(),
+                           .clip = model.clip != nullptr,
+                           .created = std::time(nullptr),
+                           .generation = model.generation};
+  Api api(*model.captioner, served, api_choice, [&server] { return server.connections(); });
+  const bool v6 = options.host.find(':') != std::string::npos;
+  write_to_stderr(fmt::format("serving {} on http://{}:{}/\n", model.path.string(),
+                              v6 ? "[" + options.host + "]" : options.host, server.port()));
+  server.run(api);
+  return kDone;
+}
+
+}  // namespace
+
+void add_serve(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("serve", "Serve captions over HTTP, with a web page");
+  auto options = std::make_shared<ServeOptions>();
+  add_model_options(*command, options->model);
+  command->add_option("--clip", options->model.clip, "The CLIP that clients may choose with (default: models/clip)")
+      ->type_name("DIR");
+  const auto number = [&](const char* name, auto& value, auto min, auto max, const char* description) {
+    using Value = std::remove_reference_t<decltype(value)>;
+    command->add_option(name, value, description)
+        ->check(CLI::Range(static_cast<Value>(min), static_cast<Value>(max)))
+        ->capture_default_str();
+  };
+  command->add_option("--host", options->host, "IP address to listen on; 0.0.0.0 is every one of this machine")
+      ->type_name("ADDRESS")
+      ->capture_default_str();
+  number("--port", options->port, 0, 65535, "TCP port; 0 takes one that is free");
+  command->add_option("--token", options->token, "Bearer token that clients must send (default: $CAPDIFF_TOKEN)");
+  number("--max-wait-ms", options->max_wait_ms, 0, 10'000, "How long a picture waits for others to share a batch");
+  number("--max-queue", options->max_queue, 1, 100'000, "Pictures that may wait; more are refused with 429");
+  number("--max-body-mb", options->max_body_mb, 1, 1024, "Size of a request, in MiB");
+  number("--max-header-kb", options->max_header_kb, 1, 48, "Size of a request's header, in KiB");
+  number("--max-images", options->max_images, 1, 4096, "Pictures of one request");
+  number("--max-megapixels", options->max_megapixels, 1, 1000, "Size of a picture");
+  number("--timeout-s", options->timeout, 1, 3600, "Seconds for a client to send a header, and to take an answer");
+  number("--max-request-s", options->max_request, 1, 86'400, "Seconds for a request to be answered");
+  number("--max-connections", options->max_connections, 1, 100'000, "Clients at the same time");
+  add_configuration(*command, action, [options] { return serve(*options); });
+}
+
+}  // namespace capdiff::app

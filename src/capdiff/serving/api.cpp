@@ -1,0 +1,202 @@
+#include "capdiff/serving/api.h"
+
+#include <fmt/chrono.h>
+#include <openssl/crypto.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cmath>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "capdiff/base/hash.h"
+#include "capdiff/base/progress.h"
+#include "capdiff/base/utf8.h"
+#include "capdiff/image/decode.h"
+#include "capdiff/serving/answers.h"
+#include "capdiff/serving/api_error.h"
+#include "capdiff/serving/multipart.h"
+#include "capdiff/serving/page.h"
+#include "capdiff/serving/pending_request.h"
+
+namespace capdiff {
+namespace {
+
+/// SHA-256 hides the length of a token, and where two differ.
+std::string digest(const std::string& token) {
+  return sha256_hex(std::as_bytes(std::span(token)));
+}
+
+/// A picture that a client has sent, decoded.
+Image decode_sent(const SentPicture& picture, std::uint64_t max_pixels) {
+  try {
+    return decode(picture.bytes, "the picture", {.max_pixels = max_pixels});
+  } catch (const Error& error) {
+    refuse(error.code() == ErrorCode::unsupported ? Refusal::too_large : Refusal::invalid_image, "image", "{}",
+           error.what());
+  }
+}
+
+}  // namespace
+
+/// Where a path leads.
+struct Api::Route {
+  std::string_view path;  ///< of the page's files any
+  bool post;              ///< POST, otherwise GET
+  bool protected_;        ///< asks for the token
+  HttpResponse (Api::*answer)(const HttpRequest&) const;
+};
+
+const Api::Route* Api::find_route(std::string_view target) {
+  static constexpr Route kPage{"page", false, false, &Api::page};
+  static constexpr std::array<Route, 6> kRoutes{{{"/healthz", false, false, &Api::health},
+                                                 {"/readyz", false, false, &Api::readiness},
+                                                 {"/metrics", false, true, &Api::metrics},
+                                                 {"/v1/models", false, true, &Api::models},
+                                                 {"/v1/captions", true, true, nullptr},
+                                                 {"/v1/chat/completions", true, true, nullptr}}};
+  const auto found = std::ranges::find(kRoutes, target, &Route::path);
+  if (found != kRoutes.end()) return &*found;
+  return find_page_file(target) ? &kPage : nullptr;
+}
+
+Api::Api(Captioner& captioner, ServedModel model, const ApiOptions& options, std::function<std::size_t()> connections)
+    : model_(std::move(model)),
+      options_(options),
+      connections_(std::move(connections)),
+      places_(options.max_queue),
+      batcher_(captioner, options.batch,
+               [this](const BatchRecord& batch) { metrics_.count_batch(batch.pictures, batch.seconds); }),
+      decoders_(options.decoders) {}
+
+Api::~Api() = default;
+
+bool Api::authorized(const std::string& field) const {
+  if (options_.token.empty()) return true;
+  constexpr std::string_view scheme = "bearer ";
+  std::string given = field;
+  std::ranges::transform(given, given.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  if (!given.starts_with(scheme)) return false;
+  const std::string a = digest(field.substr(scheme.size())), b = digest(options_.token);
+  return CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
+HttpResponse Api::queue_full(const std::string& id) const {
+  const double seconds = metrics_.seconds_per_picture() * static_cast<double>(places_.taken());
+  HttpResponse response =
+      error_response({Refusal::queue_full, "", "as many pictures wait as the server takes; try again"}, id);
+  response.headers.emplace_back("Retry-After", fmt::format("{}", std::clamp(std::ceil(seconds), 1.0, 60.0)));
+  return response;
+}
+
+std::optional<HttpResponse> Api::refusal(const HttpRequest& head) {
+  const Route* route = find_route(head.target);
+  const auto refused = [&](Refusal refusal, const std::string& message) {
+    return error_response({refusal, "", message}, head.id);
+  };
+  if (!route) return refused(Refusal::not_found, "there is nothing at this path");
+  if (route->protected_ && !authorized(head.authorization))
+    return refused(Refusal::unauthorized, "this needs the header \"Authorization: Bearer TOKEN\" with the right token");
+  if (head.method != (route->post ? "POST" : "GET")) {
+    HttpResponse response = refused(Refusal::method_not_allowed, "this path has another method");
+    response.headers.emplace_back("Allow", route->post ? "POST" : "GET, HEAD");
+    return response;
+  }
+  if (!route->post) return std::nullopt;
+  if (draining_) return refused(Refusal::draining, "the server is about to end");
+  const std::string type = media_type(head.content_type);
+  const bool form = type == "multipart/form-data" && head.target == "/v1/captions";
+  if (type != "application/json" && !form)
+    return refused(
+        Refusal::unsupported_media_type,
+        "send application/json" + std::string(head.target == "/v1/captions" ? " or multipart/form-data" : ""));
+  if (places_.exhausted()) return queue_full(head.id);
+  return std::nullopt;
+}
+
+void Api::handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) {
+  const Route* route = find_route(request.target);
+  if (route->answer) return exchange->respond((this->*route->answer)(request));
+  Allowance::Ticket place = places_.take(1);
+  if (!place) return exchange->respond(queue_full(request.id));
+  const bool chat = request.target == "/v1/chat/completions";
+  decoders_.post([this, pending = std::make_shared<PendingRequest>(std::move(request), std::move(exchange),
+                                                                   std::move(place), chat)] { caption(pending); });
+}
+
+void Api::caption(std::shared_ptr<PendingRequest> pending) {
+  if (pending->abandoned()) return;
+  try {
+    const HttpRequest& http = pending->http();
+    pending->begin(pending->is_chat() ? parse_chat_request(*http.body, model_, options_.request)
+                                      : parse_caption_request(http.content_type, *http.body, model_, options_.request));
+    CaptionRequest& asked = pending->asked();
+    std::vector<Allowance::Ticket> places{pending->take_place()};
+    while (places.size() < asked.pictures.size())
+      if (Allowance::Ticket place = places_.take(1))
+        places.push_back(std::move(place));
+      else
+        refuse(Refusal::queue_full, "", "as many pictures wait as the server takes; try again");
+    for (std::size_t i = 0; i < places.size(); ++i) caption_picture(pending, i, std::move(places[i]));
+    pending->forget_body();
+  } catch (...) {
+    pending->refuse_all(std::current_exception());
+  }
+}
+
+void Api::caption_picture(const std::shared_ptr<PendingRequest>& pending, std::size_t picture,
+                          Allowance::Ticket place) {
+  const CaptionRequest& asked = pending->asked();
+  CaptionJob job{.image = {},
+                 .options = asked.options,
+                 .sentence = asked.sentence,
+                 .place = std::move(place),
+                 .abandoned = [pending] { return pending->abandoned(); },
+                 .done = [pending, picture](const Caption& caption) { pending->done(picture, caption); },
+                 .failed = [pending, picture](std::exception_ptr error) { pending->failed(picture, error); }};
+  try {
+    job.image = decode_sent(asked.pictures[picture], options_.max_pixels);
+  } catch (...) {
+    return pending->failed(picture, std::current_exception());
+  }
+  if (asked.stream && !pending->is_chat())
+    job.options.watch = [pending](const WatchedCall& call) { pending->watched(call); };
+  batcher_.submit(std::move(job));
+}
+
+void Api::finished(const HttpRecord& record) {
+  const std::string target = record.target.substr(0, record.target.find('?'));
+  const Route* route = find_route(target);
+  metrics_.count_request(route ? std::string(route->path) : "other", record.status, record.seconds);
+  const std::time_t now = std::time(nullptr);
+  write_to_stderr(fmt::format("{:%Y-%m-%dT%H:%M:%SZ} {} {} {} {} {:.1f} ms {} bytes\n", fmt::gmtime(now), record.id,
+                              record.method.empty() ? "-" : printable(record.method),
+                              record.target.empty() ? "-" : printable(record.target), record.status,
+                              record.seconds * 1e3, record.bytes));
+}
+
+HttpResponse Api::health(const HttpRequest&) const {
+  return {.body = R"({"status":"ok"})"};
+}
+
+HttpResponse Api::readiness(const HttpRequest& request) const {
+  if (draining_) return error_response({Refusal::draining, "", "the server is about to end"}, request.id);
+  if (places_.exhausted()) return error_response({Refusal::busy, "", "the queue is full"}, request.id);
+  return {.body = R"({"status":"ready"})"};
+}
+
+HttpResponse Api::metrics(const HttpRequest&) const {
+  return {.content_type = "text/plain; version=0.0.4; charset=utf-8",
+          .body = metrics_.text({.queued = places_.taken(), .connections = connections_()})};
+}
+
+HttpResponse Api::models(const HttpRequest&) const {
+  return {.body = dump(models_json(model_, options_.request, options_.max_body_bytes))};
+}
+
+HttpResponse Api::page(const HttpRequest& request) const {
+  return page_response(*find_page_file(request.target));
+}
+
+}  // namespace capdiff

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "capdiff/captioners/captioner.h"
+#include "capdiff/serving/batcher.h"
+#include "capdiff/serving/caption_request.h"
+#include "capdiff/serving/http.h"
+#include "capdiff/serving/metrics.h"
+#include "capdiff/serving/worker_pool.h"
+
+namespace capdiff {
+
+class PendingRequest;
+
+struct ApiOptions {
+  std::string token;  ///< that /v1 and /metrics ask for; empty for none
+  RequestLimits request;
+  std::size_t max_body_bytes = std::size_t{20} << 20;  ///< as told to clients; the HTTP server keeps to it
+  std::size_t max_queue = 128;                         ///< pictures that wait
+  std::uint64_t max_pixels = 100'000'000;              ///< of a picture
+  std::size_t decoders = 2;                            ///< threads that read requests and decode pictures
+  BatcherOptions batch;
+};
+
+/// The routes of the server: the page, what machines ask about its health, and captions.
+class Api final : public HttpHandler {
+ public:
+  /// `connections` tells how many are open.
+  Api(Captioner& captioner, ServedModel model, const ApiOptions& options, std::function<std::size_t()> connections);
+  ~Api() override;
+
+  std::optional<HttpResponse> refusal(const HttpRequest& head) override;
+  void handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) override;
+  void finished(const HttpRecord& record) override;
+  void drain() override { draining_ = true; }
+
+ private:
+  struct Route;
+
+  static const Route* find_route(std::string_view target);
+  bool authorized(const std::string& field) const;
+  HttpResponse queue_full(const std::string& id) const;
+  HttpResponse health(const HttpRequest& request) const;
+  HttpResponse readiness(const HttpRequest& request) const;
+  HttpResponse metrics(const HttpRequest& request) const;
+  HttpResponse models(const HttpRequest& request) const;
+  HttpResponse page(const HttpRequest& request) const;
+  /// Reads a request and hands its pictures on; on a thread of the pool.
+  void caption(std::shared_ptr<PendingRequest> pending);
+  void caption_picture(const std::shared_ptr<PendingRequest>& pending, std::size_t picture, Allowance::Ticket place);
+
+  const ServedModel model_;
+  const ApiOptions options_;
+  const std::function<std::size_t()> connections_;
+  ServingMetrics metrics_;
+  Allowance places_;
+  std::atomic<bool> draining_{false};
+  Batcher batcher_;
+  WorkerPool decoders_;  // last: its tasks submit to the batcher
+};
+
+}  // namespace capdiff

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace capdiff {
+
+/// A request as the API sees it. Of its header only what the API needs is here.
+struct HttpRequest {
+  std::string id;      ///< "req-…", ours
+  std::string method;  ///< "GET"; HEAD is told as GET
+  std::string target;  ///< the path, without a query
+  std::string content_type;
+  std::string authorization;
+  std::shared_ptr<const std::string> body;  ///< what it reserves of the server's memory goes with it
+};
+
+struct HttpResponse {
+  int status = 200;
+  std::string content_type = "application/json";
+  std::string body = {};
+  std::vector<std::pair<std::string, std::string>> headers = {};  ///< further fields
+};
+
+/// How a request went, for the log.
+struct HttpRecord {
+  std::string id, method, target;
+  int status = 0;  ///< 499 where the client left before it was answered
+  double seconds = 0.0;
+  std::size_t bytes = 0;  ///< of the body that was sent
+};
+
+/// Where the answer to one request goes, from any thread: either `respond` once, or `begin_stream`, `send` any number
+/// of times and `finish`. An exchange that is dropped before its answer is complete becomes an error 500, or a stream
+/// that breaks off.
+class HttpExchange {
+ public:
+  virtual ~HttpExchange() = default;
+
+  virtual void respond(HttpResponse response) = 0;
+  /// Sends the header of a response of unknown length; `head.body` comes first.
+  virtual void begin_stream(HttpResponse head) = 0;
+  virtual void send(std::string bytes) = 0;
+  virtual void finish() = 0;
+  /// Whether nobody waits for the answer any more: the client has left, or its time was up.
+  virtual bool abandoned() const = 0;
+};
+
+/// What answers requests. All functions are called from several threads and must not block.
+class HttpHandler {
+ public:
+  virtual ~HttpHandler() = default;
+
+  /// A request's header is there, its body is not: an answer here refuses it before the body is read.
+  virtual std::optional<HttpResponse> refusal(const HttpRequest& head) = 0;
+  virtual void handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) = 0;
+  virtual void finished(const HttpRecord& record) = 0;
+  /// From now on requests are to be refused; those that were accepted are to be finished.
+  virtual void drain() = 0;
+};
+
+}  // namespace capdiff
