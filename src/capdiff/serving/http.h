@@ -34,8 +34,8 @@ struct HttpRecord {
 };
 
 /// Where the answer to one request goes, from any thread: either `respond` once, or `begin_stream`, `send` any number
-/// of times and `finish`. An exchange that is dropped before its answer is complete becomes an error 500, or a stream
-/// that breaks off.
+/// of times and `finish`. An exchange that is dropped before its answer has begun becomes an error 500; a
+/// stream ends there.
 class HttpExchange {
  public:
   virtual ~HttpExchange() = default;
