@@ -41,7 +41,7 @@ class HttpExchange {
   virtual ~HttpExchange() = default;
 
   virtual void respond(HttpResponse response) = 0;
-  /// Sends the header of a response of unknown length; `head.body` comes first.
+  /// Sends the header of a response of unknown length; `head.body` is left out.
   virtual void begin_stream(HttpResponse head) = 0;
   virtual void send(std::string bytes) = 0;
   virtual void finish() = 0;
