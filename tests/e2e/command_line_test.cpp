@@ -206,7 +206,7 @@ TEST_F(CommandLine, ExplainsWrongUsage) {
                                                     {"caption", "x.jpg", "--stepps", "3"},
                                                     {"caption", "x.jpg", "--steps", "0"},
                                                     {"caption", "x.jpg", "--dtype", "f7"},
-                                                    {"serve"}}) {
+                                                    {"serve", "--port", "none"}}) {
     const CommandResult result = run_capdiff(arguments);
     EXPECT_EQ(result.exit_code, 2);
     EXPECT_EQ(result.output, "");

@@ -20,7 +20,7 @@ CaptionRequest with(const std::string& members, const ServedModel& model = kDeno
   return request(R"({"image": "Zm9v")" + members + "}", model);
 }
 
-std::string field(const std::string& name, const std::string& content) {
+std::string form_field(const std::string& name, const std::string& content) {
   return "--xyz\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n" + content + "\r\n";
 }
 
@@ -68,8 +68,8 @@ TEST(CaptionRequests, HaveOptions) {
 TEST(CaptionRequests, AreReadFromForms) {
   const CaptionRequest asked =
       parse_caption_request(kForm,
-                            field("image", "foo") + field("steps", "7") + field("guidance", "0.5") +
-                                field("stream", "true") + field("template", "a [MASK]") + "--xyz--",
+                            form_field("image", "foo") + form_field("steps", "7") + form_field("guidance", "0.5") +
+                                form_field("stream", "true") + form_field("template", "a [MASK]") + "--xyz--",
                             kDenoising, {});
   EXPECT_EQ(bytes_of(asked.pictures.at(0)), "foo");
   EXPECT_EQ(asked.options.steps, 7);
@@ -77,7 +77,7 @@ TEST(CaptionRequests, AreReadFromForms) {
   EXPECT_TRUE(asked.stream);
   EXPECT_TRUE(asked.sentence);
   const CaptionRequest two =
-      parse_caption_request(kForm, field("file", "foo") + field("image", "bar") + "--xyz--", kDenoising, {});
+      parse_caption_request(kForm, form_field("file", "foo") + form_field("image", "bar") + "--xyz--", kDenoising, {});
   EXPECT_TRUE(two.several);
   EXPECT_EQ(bytes_of(two.pictures.at(1)), "bar");
 }
@@ -86,22 +86,22 @@ TEST(CaptionRequests, RefuseWrongForms) {
   const auto refused = [](Refusal refusal, const std::string& param, const std::string& why,
                           const std::string& fields) {
     expect_refusal(refusal, param, why, [&] {
-      parse_caption_request(kForm, field("image", "foo") + fields + "--xyz--", kDenoising, {.max_images = 2});
+      parse_caption_request(kForm, form_field("image", "foo") + fields + "--xyz--", kDenoising, {.max_images = 2});
     });
   };
   for (const char* text : {"x", "", "1.5", " 1", "1 ", "0", "1001", "99999999999999999999", "0x10"})
-    refused(Refusal::invalid_option, "steps", "steps", field("steps", text));
+    refused(Refusal::invalid_option, "steps", "steps", form_field("steps", text));
   for (const char* text : {"x", "nan", "inf", "1e999", "101"})
-    refused(Refusal::invalid_option, "guidance", "guidance", field("guidance", text));
+    refused(Refusal::invalid_option, "guidance", "guidance", form_field("guidance", text));
   for (const char* text : {"1", "yes", "True"})
-    refused(Refusal::invalid_option, "stream", "stream", field("stream", text));
-  refused(Refusal::invalid_option, "steps", "twice", field("steps", "1") + field("steps", "1"));
-  refused(Refusal::invalid_option, "photo", "no option", field("photo", "1"));
-  refused(Refusal::invalid_option, "template", "UTF-8", field("template", "[MASK] \xff"));
-  refused(Refusal::invalid_option, "template", "UTF-8", field("template", "[MASK]" + std::string(1000, 'a')));
-  refused(Refusal::too_large, "image", "limit of 2", field("image", "a") + field("image", "b"));
+    refused(Refusal::invalid_option, "stream", "stream", form_field("stream", text));
+  refused(Refusal::invalid_option, "steps", "twice", form_field("steps", "1") + form_field("steps", "1"));
+  refused(Refusal::invalid_option, "photo", "no option", form_field("photo", "1"));
+  refused(Refusal::invalid_option, "template", "UTF-8", form_field("template", "[MASK] \xff"));
+  refused(Refusal::invalid_option, "template", "UTF-8", form_field("template", "[MASK]" + std::string(1000, 'a')));
+  refused(Refusal::too_large, "image", "limit of 2", form_field("image", "a") + form_field("image", "b"));
   expect_refusal(Refusal::invalid_image, "image", "no picture",
-                 [] { parse_caption_request(kForm, field("steps", "1") + "--xyz--", kDenoising, {}); });
+                 [] { parse_caption_request(kForm, form_field("steps", "1") + "--xyz--", kDenoising, {}); });
 }
 
 TEST(CaptionRequests, RefuseWrongJson) {

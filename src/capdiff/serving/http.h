@@ -34,14 +34,14 @@ struct HttpRecord {
 };
 
 /// Where the answer to one request goes, from any thread: either `respond` once, or `begin_stream`, `send` any number
-/// of times and `finish`. An exchange that is dropped before its answer is complete becomes an error 500, or a stream
-/// that breaks off.
+/// of times and `finish`. An exchange that is dropped before its answer has begun becomes an error 500; a
+/// stream ends there.
 class HttpExchange {
  public:
   virtual ~HttpExchange() = default;
 
   virtual void respond(HttpResponse response) = 0;
-  /// Sends the header of a response of unknown length; `head.body` comes first.
+  /// Sends the header of a response of unknown length; `head.body` is left out.
   virtual void begin_stream(HttpResponse head) = 0;
   virtual void send(std::string bytes) = 0;
   virtual void finish() = 0;

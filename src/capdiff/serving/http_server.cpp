@@ -276,9 +276,12 @@ HttpServer::Implementation::Task HttpServer::Implementation::serve_one(Exchange&
     exchange.keep_alive = empty && parser.keep_alive();
     co_return co_await write(exchange, std::move(*refused));
   }
-  if (parser.chunked()) parser.body_limit(std::min(options_.max_body_bytes, options_.max_chunked_bytes));
   const std::size_t size = parser.chunked() ? std::min(options_.max_body_bytes, options_.max_chunked_bytes)
                                             : static_cast<std::size_t>(parser.content_length().value_or(0));
+  if (parser.chunked()) {
+    parser.body_limit(size);
+    parser.get().body().reserve(size);  // grown bit by bit, it would be in memory twice at times
+  }
   const Allowance::Ticket memory = bodies_.take(size);
   if (!memory) {
     const RequestError full(Refusal::busy, "", "the server holds as many bytes of requests as it takes");
