@@ -146,6 +146,11 @@ void add_caption(CLI::App& app, Action& action) {
   command->add_option("--trace-svg", options->trace_svg, "Draw that into FILE (one picture only)")->type_name("FILE");
   command->add_option("--reference", options->reference, "Caption to measure the trace's latents against")
       ->type_name("TEXT");
+  group_options(*command, "Pictures", {"--recursive", "--files-from", "--shard", "--allow-truncated", "--errors"});
+  group_options(*command, "Output",
+                {"--format", "--output", "--existing", "--sidecar-dir", "--sidecar-extension", "--prefix", "--suffix",
+                 "--all", "--distinct", "--trace", "--trace-svg", "--reference"});
+  group_options(*command, "What is drawn", {"--length", "--clip"});
   add_configuration(*command, action, [options] { return caption(*options); });
 }
 

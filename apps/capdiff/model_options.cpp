@@ -182,25 +182,24 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
       ->check(CLI::Range(0.0, 1.0));
   command.add_option("--clamp-temperature", options.clamp_temperature, "Softness of --clamp soft")
       ->check(CLI::Range(1e-6, 1e6));
-  command.add_option("--beams", options.beams, "Left to right: texts that beam search keeps; 1 is greedy")
+  command.add_option("--beams", options.beams, "Texts that beam search keeps; 1 is greedy")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{64}));
-  command.add_option("--min-length", options.min_length, "Left to right: fewest pieces of words")
+  command.add_option("--min-length", options.min_length, "Fewest pieces of words")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{4096}));
-  command.add_option("--max-length", options.max_length, "Left to right: most pieces of words")
+  command.add_option("--max-length", options.max_length, "Most pieces of words")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{4096}));
   command
       .add_option("--length-penalty", options.length_penalty,
-                  "Left to right: beam search compares log-probabilities over length to the power of this")
+                  "Beam search compares log-probabilities over length to the power of this")
       ->check(CLI::Range(-10.0, 10.0));
   command
       .add_option("--repetition-penalty", options.repetition_penalty,
-                  "Left to right: above 1, words that are there already become less likely")
+                  "Above 1, words that are there already become less likely")
       ->check(CLI::Range(0.1, 10.0));
-  command.add_flag("--sample", options.sample, "Left to right: draw a single candidate too, rather than search for it");
-  command
-      .add_option("--top-p", options.top_p, "Left to right: draw from the likeliest words that together exceed this")
+  command.add_flag("--sample", options.sample, "Draw a single candidate too, rather than search for it");
+  command.add_option("--top-p", options.top_p, "Draw from the likeliest words that together exceed this")
       ->check(CLI::Range(0.0, 1.0));
-  command.add_option("--temperature", options.temperature, "Left to right: above 1, drawn words are more varied")
+  command.add_option("--temperature", options.temperature, "Above 1, drawn words are more varied")
       ->check(CLI::Range(1e-3, 1e3));
   command.add_option("--seed", options.seed, "Seed of the noise");
   command.add_option("--candidates", options.candidates, "Captions drawn for each picture")
@@ -226,6 +225,20 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
   add_device_option(command, options.device);
   command.add_flag("--deterministic", options.deterministic,
                    "Results independent of batch size and threads to the last bit");
+  group_options(command, "Model and machine",
+                {"--model", "--batch", "--dtype", "--threads", "--device", "--deterministic"});
+  group_options(command, "What is drawn", {"--fast", "--best", "--seed", "--candidates", "--select", "--mbr-utility"});
+  group_options(command, "Denoising",
+                {"--steps", "--guidance", "--sampler", "--eta", "--guidance-interval", "--spacing", "--time-shift",
+                 "--stop-after", "--freeze-after", "--back-refine", "--no-back-refine", "--back-time", "--back-share",
+                 "--min-confidence", "--clamp", "--clamp-from", "--clamp-temperature"});
+  group_options(command, "From left to right",
+                {"--beams", "--min-length", "--max-length", "--length-penalty", "--repetition-penalty", "--sample",
+                 "--top-p", "--temperature"});
+}
+
+void group_options(CLI::App& command, const char* heading, std::initializer_list<const char*> names) {
+  for (const char* name : names) command.get_option(name)->group(heading);
 }
 
 void add_device_option(CLI::App& command, std::string& device) {

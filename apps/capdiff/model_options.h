@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <filesystem>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -46,6 +47,9 @@ struct ModelOptions {
 };
 
 void add_model_options(CLI::App& command, ModelOptions& options);
+
+/// Puts options that the command has under a heading of their own in its help.
+void group_options(CLI::App& command, const char* heading, std::initializer_list<const char*> names);
 
 /// A captioner with everything it stands on.
 struct LoadedModel {

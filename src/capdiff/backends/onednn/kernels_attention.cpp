@@ -21,20 +21,56 @@ constexpr std::int64_t padded(std::int64_t n) {
 
 constexpr float kMasked = std::numeric_limits<float>::lowest();
 
+/// c [kRows, vectors · kLanes] = a [kRows, depth] · b [depth, …].
+template <int vectors>
+[[gnu::always_inline]] inline void multiply_tile(const float* a, std::int64_t a_stride, const float* b,
+                                                 std::int64_t b_stride, std::int64_t depth, float* c,
+                                                 std::int64_t c_stride) {
+  Vector sums[kRows][vectors] = {};
+  for (std::int64_t p = 0; p < depth; ++p) {
+    Vector row[vectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) row[v] = *reinterpret_cast<const Vector*>(b + p * b_stride + v * kLanes);
+#pragma GCC unroll 6
+    for (std::int64_t r = 0; r < kRows; ++r) {
+      const float factor = a[r * a_stride + p];
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) sums[r][v] += factor * row[v];
+    }
+  }
+#pragma GCC unroll 6
+  for (std::int64_t r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) *reinterpret_cast<Vector*>(c + r * c_stride + v * kLanes) = sums[r][v];
+}
+
+CAPDIFF_SIMD_CLONES void multiply_narrow(const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride,
+                                         std::int64_t depth, float* c, std::int64_t c_stride, std::int64_t n) {
+  for (std::int64_t j = 0; j < n; j += kLanes) multiply_tile<1>(a, a_stride, b + j, b_stride, depth, c + j, c_stride);
+}
+
+#ifdef CAPDIFF_SIMD_AVX512
+/// AVX-512 has registers for four vectors of sums a row: less is loaded for each product.
+CAPDIFF_SIMD_AVX512 void multiply_wide(const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride,
+                                       std::int64_t depth, float* c, std::int64_t c_stride, std::int64_t n) {
+  constexpr int kVectors = 4;
+  for (std::int64_t j = 0; j < n; j += kVectors * kLanes)
+    multiply_tile<kVectors>(a, a_stride, b + j, b_stride, depth, c + j, c_stride);
+}
+#endif
+
 /// c [kRows, n] = a [kRows, depth] · b [depth, n], where n is a multiple of kLanes. The order of summation of an
 /// element depends on depth alone.
-CAPDIFF_SIMD_CLONES void multiply_block(const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride,
-                                        std::int64_t depth, float* c, std::int64_t c_stride, std::int64_t n) {
-  for (std::int64_t j = 0; j < n; j += kLanes) {
-    Vector sums[kRows] = {};
-    for (std::int64_t p = 0; p < depth; ++p) {
-      const Vector row = *reinterpret_cast<const Vector*>(b + p * b_stride + j);
-#pragma GCC unroll 6
-      for (std::int64_t r = 0; r < kRows; ++r) sums[r] += a[r * a_stride + p] * row;
-    }
-#pragma GCC unroll 6
-    for (std::int64_t r = 0; r < kRows; ++r) *reinterpret_cast<Vector*>(c + r * c_stride + j) = sums[r];
-  }
+void multiply_block(const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride, std::int64_t depth,
+                    float* c, std::int64_t c_stride, std::int64_t n) {
+  std::int64_t wide = 0;
+#ifdef CAPDIFF_SIMD_AVX512
+  static const bool kHasAvx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+                                 __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
+  if (kHasAvx512) wide = n / (4 * kLanes) * (4 * kLanes);
+  if (wide > 0) multiply_wide(a, a_stride, b, b_stride, depth, c, c_stride, wide);
+#endif
+  multiply_narrow(a, a_stride, b + wide, b_stride, depth, c + wide, c_stride, n - wide);
 }
 
 /// Swaps what rows r and r + distance have in lanes l + distance and l, for all r and l without that bit.

@@ -7,6 +7,8 @@
 /// that the processor has when the program is loaded.
 #if defined(__x86_64__) && defined(__ELF__) && defined(__GNUC__) && !defined(__clang__)
 #define CAPDIFF_SIMD_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+/// Compiles a function for AVX-512 alone; whoever calls it asks the processor first.
+#define CAPDIFF_SIMD_AVX512 __attribute__((target("arch=x86-64-v4")))
 #else
 #define CAPDIFF_SIMD_CLONES
 #endif
