@@ -112,7 +112,8 @@ void CaptionRun::caption_batch(Batch batch, double seconds_before) {
   try {
     captions = model_.captioner->caption(batch.images, model_.generation);
   } catch (const Error& error) {
-    if (!is_of_picture(error)) throw;
+    // What is unsupported here is an option.
+    if (error.code() != ErrorCode::invalid_input) throw;
     if (batch.images.size() == 1) return report_failure(*batch.inputs[0], error.what());
     // One of them is to blame; the others get their captions.
     for (std::size_t i = 0; i < batch.images.size(); ++i) {

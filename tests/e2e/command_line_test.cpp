@@ -22,6 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 const fs::path kOther = fs::path(CAPDIFF_SOURCE_DIR) / "tests/data/ladic_tiny/image.png";
@@ -214,6 +215,13 @@ TEST_F(CommandLine, ExplainsWrongUsage) {
   }
   EXPECT_THAT(run_capdiff({"--version"}).output, StartsWith("capdiff "));
   EXPECT_THAT(run_capdiff({"caption", "--help"}).output, HasSubstr("--steps"));
+}
+
+TEST_F(CommandLine, AnOptionThatTheModelDoesNotHaveIsNoFaultOfThePictures) {
+  const CommandResult result = caption({kScene.string(), kScene.string(), "--clamp", "hard"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.errors, StartsWith("capdiff: --clamp: LaDiC's latents"));
+  EXPECT_THAT(result.errors, Not(HasSubstr("failed")));
 }
 
 TEST_F(CommandLine, TakesOptionsFromAFile) {

@@ -25,7 +25,7 @@ Image resize_and_center_crop(const Image& image, int size) {
   const auto scaled = [&](int side, int shorter) {
     const std::int64_t length = std::int64_t{size} * side / shorter;
     if (length > std::numeric_limits<int>::max())
-      fail(ErrorCode::unsupported, "a picture of {} x {} pixels is too elongated to crop its centre", image.width,
+      fail(ErrorCode::invalid_input, "a picture of {} x {} pixels is too elongated to crop its centre", image.width,
            image.height);
     return static_cast<int>(length);
   };
