@@ -13,7 +13,7 @@ Usage: ./capdiff.sh COMMAND [ARGUMENT…]
 Any other command of capdiff (fill, evaluate, info, --version …) is run like caption. What is already installed or
 built is left alone. Installing needs root or sudo; a machine that has everything needs neither.
 
-  CAPDIFF_BUILD_DIR   where to build: this folder, and the same name with -lean added (default: build)
+  CAPDIFF_BUILD_DIR   where to build: this folder, and the same name with -lean or -fuzz added (default: build)
 USAGE
 }
 
@@ -27,6 +27,7 @@ readonly lean_packages=(
 full_packages=(
   "${lean_packages[@]}" libtorch-dev libgloo-dev libopenblas0-openmp libgtest-dev libgmock-dev ccache
   pybind11-dev python3-dev python3-torch curl chromium
+  clang-16 libclang-rt-16-dev libomp-16-dev
 )
 # A Node.js from elsewhere will do, and Debian's would be in its way.
 { command -v node && command -v npm; } >/dev/null || full_packages+=(nodejs npm)
@@ -123,14 +124,30 @@ set_up_full() {
   build "$build_dir" all -DCMAKE_UNITY_BUILD=ON -DCAPDIFF_BUILD_TRAIN=ON -DCAPDIFF_BUILD_TESTS=ON
 }
 
+set_up_fuzzers() {
+  build "$build_dir-fuzz" fuzzers -DCMAKE_CXX_COMPILER=clang++-16 -DCMAKE_UNITY_BUILD=ON -DCAPDIFF_BUILD_TRAIN=OFF \
+    -DCAPDIFF_BUILD_LIBRARY=OFF -DCAPDIFF_BUILD_TESTS=OFF -DCAPDIFF_BUILD_FUZZERS=ON -DCAPDIFF_SANITIZE=address,undefined
+}
+
+# run_tests CTEST_OPTION…: the tests, then the fuzzers. Fails where either did.
+run_tests() {
+  local folder status=0
+  for folder in "$build_dir" "$build_dir-fuzz"; do
+    ctest --test-dir "$folder" --parallel 2 --output-on-failure "$@" || status=$?
+  done
+  return "$status"
+}
+
 # Setting up reads nothing, as standard input may be a photo, and prints nothing among the results.
 case "${1-}" in
   '') usage >&2; exit 2 ;;
   -h | --help) usage; exit 0 ;;
   test)
     set_up_full </dev/null >&2
+    set_up_fuzzers </dev/null >&2
     install_page_test </dev/null >&2
-    exec ctest --test-dir "$build_dir" --parallel 2 --output-on-failure "${@:2}"
+    run_tests "${@:2}"
+    exit
     ;;
   train | launch) set_up_full </dev/null >&2; program=$build_dir/bin/capdiff ;;
   *) set_up_lean </dev/null >&2; program=$build_dir-lean/bin/capdiff ;;

@@ -113,6 +113,7 @@ TEST(TorchArchive, MakesStridedTensorsContiguous) {
   EXPECT_THAT(values(1, {3}, {5}), ElementsAre(1, 6, 11));
   EXPECT_THAT(values(11, {}, {}), ElementsAre(11));
   EXPECT_THAT(values(2, {1, 2}, {99, 1}), ElementsAre(2, 3));
+  EXPECT_THAT(values(2, {2, 1}, {3, INT64_MAX}), ElementsAre(2, 5));
   EXPECT_TRUE(values(0, {0, 4}, {4, 1}).empty());
 }
 

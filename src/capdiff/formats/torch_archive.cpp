@@ -50,6 +50,7 @@ void gather(const TorchTensor& tensor, const std::byte* source, std::byte* out) 
   for (std::int64_t i = 0; i < tensor.shape.numel(); ++i, out += kSize) {
     std::memcpy(out, source + at * static_cast<std::int64_t>(kSize), kSize);
     for (std::size_t axis = sizes.size(); axis-- > 0;) {
+      if (sizes[axis] == 1) continue;  // its stride may be any number
       at += tensor.strides[axis];
       if (++index[axis] < sizes[axis]) break;
       at -= sizes[axis] * tensor.strides[axis];
