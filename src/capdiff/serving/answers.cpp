@@ -66,8 +66,7 @@ std::vector<CaptionWord> words_of(const Candidate& candidate) {
 Json caption_json(const Caption& caption, const GenerationOptions& options, double seconds) {
   Json json{{"caption", caption.text}, {"candidates", Json::array()}};
   for (const Candidate& candidate : caption.candidates) {
-    Json listed{{"text", candidate.text}, {"score", candidate.score}, {"seed", candidate.seed}};
-    if (candidate.relevance) listed["relevance"] = *candidate.relevance;
+    Json listed = to_json(candidate);
     add_words(listed, candidate);
     json["candidates"].push_back(std::move(listed));
   }
