@@ -4,8 +4,8 @@
 #include "tests/fuzz/fuzz_target.h"
 #include "tests/support/torch_file.h"
 
-/// A whole file where the bytes begin as one does; else a pickle, put into a zip file with a storage "0" of 48 bytes,
-/// so that checksums do not stand in the way.
+/// A whole file where the bytes begin as one does; else a pickle without its first opcode, the protocol, put into a zip
+/// file with a storage "0" of 48 bytes, so that checksums do not stand in the way.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   return capdiff::fuzz::refuses_or_reads(data, size, [](std::span<const std::byte> bytes) {
     const bool whole = capdiff::TorchArchive::recognises(bytes);
