@@ -87,12 +87,6 @@ std::filesystem::path default_folder() {
   fail(ErrorCode::not_found, "no model: name a folder, or set $CAPDIFF_MODEL; looked in {}", places.listed());
 }
 
-DType compute_type(const std::string& dtype) {
-  if (dtype == "f32") return DType::f32;
-  if (dtype == "bf16") return DType::bf16;
-  return dtype == "int8" ? DType::i8 : automatic_compute_type();
-}
-
 Image image_of(const capdiff_picture& picture, std::size_t i) {
   const std::string name = fmt::format("picture {}", i);
   if (!picture.data) fail(ErrorCode::usage, "the data of {} are NULL", name);
@@ -151,7 +145,7 @@ capdiff_status capdiff_open(const char* folder, const char* settings, capdiff_mo
     *model = nullptr;
     const JsonReader reader = reader_of(settings, "settings");
     const BackendOptions backend{
-        .compute = compute_type(reader.has("dtype") ? reader.get_choice("dtype", {"auto", "f32", "bf16", "int8"}) : ""),
+        .compute = compute_type_of(reader.get_choice("dtype", {"auto", "f32", "bf16", "int8"}, "auto")),
         .threads = static_cast<int>(reader.get_int("threads", 0, 1024, 0)),
         .deterministic = reader.get_bool("deterministic", false)};
     const std::string clip = reader.get_string("clip", "");

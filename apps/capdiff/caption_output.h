@@ -19,7 +19,7 @@ struct OutputOptions {
   std::vector<std::string> files;  ///< one for each format but sidecar, in the same order
   std::string sidecar_dir;
   std::string sidecar_extension = "txt";
-  std::string existing;        ///< empty: skip with sidecars, otherwise files are written anew
+  std::string existing;  ///< empty: skip with sidecars, otherwise files are written anew
   bool all = false;
   std::optional<double> distinct;
   bool trace = false;

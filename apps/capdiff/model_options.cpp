@@ -13,10 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 
 DType compute_type(const ModelOptions& options) {
-  if (options.dtype == "f32") return DType::f32;
-  if (options.dtype == "int8") return DType::i8;
-  if (options.dtype == "bf16" || options.device == "cuda") return DType::bf16;
-  return automatic_compute_type();
+  return compute_type_of(options.dtype == "auto" && options.device == "cuda" ? "bf16" : options.dtype);
 }
 
 /// A kind of model folder, and how people say which one.
@@ -102,7 +99,7 @@ void read_denoising(const ModelOptions& options, GenerationOptions& result) {
     result.guidance_high = options.guidance_interval[1];
   }
   set(result.spacing, options.spacing);
-  if (options.time_shift) result.time_shift = options.time_shift;
+  set(result.time_shift, options.time_shift);
   set(result.settling.stop_after, options.stop_after);
   set(result.settling.freeze_after, options.freeze_after);
   BackAndRefine& back = result.back_and_refine;

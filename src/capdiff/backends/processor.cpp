@@ -58,6 +58,12 @@ std::vector<std::string> processor_flags() {
   return flags;
 }
 
+DType compute_type_of(std::string_view name) {
+  for (const DType compute : {DType::f32, DType::bf16, DType::i8})
+    if (name == compute_name(compute)) return compute;
+  return automatic_compute_type();
+}
+
 std::string_view compute_name(DType compute) {
   return compute == DType::bf16 ? "bf16" : compute == DType::i8 ? "int8" : "f32";
 }

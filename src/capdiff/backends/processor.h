@@ -12,6 +12,8 @@ namespace capdiff {
 /// it, otherwise f32.
 DType automatic_compute_type();
 
+/// The arithmetic of that name, as `compute_name` spells it; whatever else, "auto", is the automatic one.
+DType compute_type_of(std::string_view name);
 /// How the command line spells an arithmetic: "f32", "bf16" or "int8".
 std::string_view compute_name(DType compute);
 
