@@ -45,6 +45,10 @@ double product_tolerance(const Backend& backend) {
   return backend.options().compute == DType::bf16 ? 2e-2 : kF32Tolerance;
 }
 
+double attention_tolerance(const Backend& backend) {
+  return backend.options().compute == DType::f32 ? kF32Tolerance : 2e-2;
+}
+
 double linear_tolerance(const Backend& backend) {
   return backend.options().compute == DType::i8 ? 2e-2 : product_tolerance(backend);
 }

@@ -38,6 +38,8 @@ inline constexpr double kF32Tolerance = 1e-5;
 /// The same for operations that contain matrix products, and for `linear`, which alone may compute in 8 bits.
 double product_tolerance(const Backend& backend);
 double linear_tolerance(const Backend& backend);
+/// The same of attention, which computes in bf16 where linear layers do in int8.
+double attention_tolerance(const Backend& backend);
 
 void expect_close(Backend& backend, const Value& got, const Array& want, double tolerance = kF32Tolerance);
 void expect_ids(Backend& backend, const Value& got, const Shape& shape, const std::vector<std::int64_t>& want);

@@ -27,7 +27,7 @@ void attention(Backend& backend, const AttentionCase& c) {
   options.dropout = 0.5f;
   if (c.masked) options.key_mask = upload(backend, mask);
   const Value got = backend.attention(upload(backend, q), upload(backend, k), upload(backend, v), options);
-  expect_close(backend, got, reference::attention(q, k, v, c.heads, mask, c.causal), product_tolerance(backend));
+  expect_close(backend, got, reference::attention(q, k, v, c.heads, mask, c.causal), attention_tolerance(backend));
 }
 
 /// Masked keys must not leak, however large their scores and values are.
@@ -55,7 +55,7 @@ void attention_without_keys(Backend& backend) {
   const Array q = random({2, 2, 4}, 46), k = random({2, 3, 4}, 47), v = random({2, 3, 4}, 48);
   const Array want = reference::attention(q, k, v, 1, array({2, 3}, {0, 0, 0, 1, 1, 1}), false);
   expect_close(backend, backend.attention(upload(backend, q), upload(backend, k), upload(backend, v), options), want,
-               product_tolerance(backend));
+               attention_tolerance(backend));
 }
 
 /// Scores far beyond the range of exp, which the maximum has to be subtracted from.
@@ -64,6 +64,26 @@ void attention_large_scores(Backend& backend) {
   const HostTensor got =
       backend.download(backend.attention(upload(backend, q), upload(backend, k), upload(backend, v), {}));
   for (const float value : got.values<float>()) EXPECT_TRUE(value >= -1.0f && value <= 1.0f) << value;
+}
+
+/// What was laid out for one pair of keys and values serves no other, and later calls like the first.
+void attention_with_lasting_keys(Backend& backend) {
+  const Array k = random({2, 33, 36}, 54), mask = array({2, 33}, std::vector<double>(66, 1.0));
+  const Array values[] = {random({2, 33, 36}, 55), random({2, 33, 72}, 56)};
+  const Value keys = upload(backend, k);
+  const Value uploaded[] = {upload(backend, values[0]), upload(backend, values[1])};
+  struct Call {
+    std::int64_t heads, rows, queries;
+    int v;
+  };
+  for (const Call& call : std::vector<Call>{{4, 2, 7, 0}, {4, 4, 5, 0}, {4, 2, 1, 0}, {4, 2, 7, 1}, {2, 2, 7, 0}}) {
+    const Array q = random({call.rows, call.queries, 36}, 57 + static_cast<int>(call.rows));
+    AttentionOptions options;
+    options.heads = call.heads;
+    options.lasting_keys = true;
+    expect_close(backend, backend.attention(upload(backend, q), keys, uploaded[call.v], options),
+                 reference::attention(q, k, values[call.v], call.heads, mask, false), attention_tolerance(backend));
+  }
 }
 
 void attention_rejects(Backend& backend) {
@@ -108,6 +128,7 @@ void append_attention_cases(std::vector<OperationCase>& cases) {
   cases.push_back({"AttentionIgnoresMaskedKeys", attention_ignores_masked});
   cases.push_back({"AttentionWithoutKeysIsZero", attention_without_keys});
   cases.push_back({"AttentionSubtractsTheMaximum", attention_large_scores});
+  cases.push_back({"AttentionWithLastingKeys", attention_with_lasting_keys});
   cases.push_back({"AttentionRejectsMismatches", attention_rejects});
 }
 

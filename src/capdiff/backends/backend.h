@@ -85,6 +85,8 @@ struct AttentionOptions {
   bool causal = false;
   /// Dropout on the probabilities; identity outside training.
   float dropout = 0.0f;
+  /// The same k and v come in many calls, so that laying them out is worth the memory.
+  bool lasting_keys = false;
 };
 
 /// A function of values, as `Backend::record` takes and gives it.
@@ -92,7 +94,8 @@ using Computation = std::function<Value(std::span<const Value> inputs)>;
 
 struct BackendOptions {
   /// Arithmetic of matrix products: f32, bf16 (inputs rounded to bf16, sums in f32), or i8: weights of `linear` are
-  /// rounded to 255 steps per output, its inputs to 256 steps per row. Everything else is f32.
+  /// rounded to 255 steps per output, its inputs to 256 steps per row. With bf16 and i8, attention multiplies in bf16
+  /// where the processor has instructions for it. Everything else is f32.
   DType compute = DType::f32;
   /// CPU threads; 0 takes what the machine offers.
   int threads = 0;

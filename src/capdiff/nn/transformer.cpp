@@ -92,9 +92,9 @@ Value PostNormBlock::cross_attention(const Value& x, std::span<const CrossSegmen
   std::int64_t begin = 0;
   for (const CrossSegment& segment : cross) {
     const Value q = cross.size() == 1 ? query : backend_->slice(query, 0, begin, begin + segment.rows);
-    parts.push_back(
-        backend_->attention(q, segment.key_value->key, segment.key_value->value,
-                            {.heads = config_.heads, .key_mask = {}, .causal = false, .dropout = config_.dropout}));
+    parts.push_back(backend_->attention(
+        q, segment.key_value->key, segment.key_value->value,
+        {.heads = config_.heads, .key_mask = {}, .causal = false, .dropout = config_.dropout, .lasting_keys = true}));
     begin += segment.rows;
   }
   if (begin != x.shape()[0])

@@ -29,6 +29,20 @@ class BufferPool : public std::enable_shared_from_this<BufferPool> {
   std::size_t free_bytes_ = 0;
 };
 
+/// What an operation makes of elements once for all of its calls. Whoever asks first makes it; others wait.
+class Derived {
+ public:
+  template <class Make>
+  std::shared_ptr<const void> get_or_make(Make&& make) const {
+    std::call_once(once_, [&] { made_ = make(); });
+    return made_;
+  }
+
+ private:
+  mutable std::once_flag once_;
+  mutable std::shared_ptr<const void> made_;
+};
+
 /// Elements of a Value: all of `owner`'s memory or a part of it.
 struct Buffer final : Value::Storage {
   Buffer(std::shared_ptr<const void> memory_owner, const std::byte* first)
@@ -36,6 +50,7 @@ struct Buffer final : Value::Storage {
 
   std::shared_ptr<const void> owner;
   const std::byte* bytes;
+  Derived derived;  ///< keys, laid out for attention
 };
 
 /// Size of a tensor in bytes; throws `Error(io)` where it overflows.

@@ -7,6 +7,10 @@
 #include "capdiff/backends/onednn/simd.h"
 #include "capdiff/tensor/dtype.h"
 
+#ifdef CAPDIFF_SIMD_AVX512
+#include <immintrin.h>
+#endif
+
 namespace capdiff::onednn {
 namespace {
 
@@ -19,6 +23,32 @@ CAPDIFF_SIMD_CLONES void swish(float alpha, const float* x, float* y, std::int64
 #pragma omp simd
   for (std::int64_t i = 0; i < n; ++i) y[i] = x[i] / (1.0f + exp_simd(-alpha * x[i]));
 }
+
+CAPDIFF_SIMD_CLONES void round_by_integers(const float* x, std::uint16_t* y, std::int64_t n) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) {
+    const std::uint32_t bits = std::bit_cast<std::uint32_t>(x[i]);
+    const std::uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+    const std::uint32_t quiet_nan = (bits >> 16) | 0x40u;
+    y[i] = static_cast<std::uint16_t>((bits & 0x7fffffffu) > 0x7f800000u ? quiet_nan : rounded);
+  }
+}
+
+#ifdef CAPDIFF_SIMD_AVX512
+CAPDIFF_SIMD_AVX512_BF16 void round_by_instruction(const float* x, std::uint16_t* y, std::int64_t n) {
+  constexpr std::int64_t kFloats = 16;
+  std::int64_t i = 0;
+  for (; i + 2 * kFloats <= n; i += 2 * kFloats) {
+    const __m512bh both = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(x + i + kFloats), _mm512_loadu_ps(x + i));
+    _mm512_storeu_si512(y + i, (__m512i)both);
+  }
+  for (; i < n; i += kFloats) {
+    const auto lanes = static_cast<__mmask16>(n - i < kFloats ? (1 << (n - i)) - 1 : 0xffff);
+    const __m256bh rounded = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(lanes, x + i));
+    _mm256_mask_storeu_epi16(y + i, lanes, (__m256i)rounded);
+  }
+}
+#endif
 
 }  // namespace
 
@@ -49,14 +79,11 @@ void accumulate(const float* x, float* y, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) y[i] += x[i];
 }
 
-CAPDIFF_SIMD_CLONES void round_to_bf16(const float* x, std::uint16_t* y, std::int64_t n) {
-#pragma omp simd
-  for (std::int64_t i = 0; i < n; ++i) {
-    const std::uint32_t bits = std::bit_cast<std::uint32_t>(x[i]);
-    const std::uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-    const std::uint32_t quiet_nan = (bits >> 16) | 0x40u;
-    y[i] = static_cast<std::uint16_t>((bits & 0x7fffffffu) > 0x7f800000u ? quiet_nan : rounded);
-  }
+void round_to_bf16(const float* x, std::uint16_t* y, std::int64_t n) {
+#ifdef CAPDIFF_SIMD_AVX512
+  if (has_avx512_bf16()) return round_by_instruction(x, y, n);
+#endif
+  round_by_integers(x, y, n);
 }
 
 CAPDIFF_SIMD_CLONES void layer_norm_rows(const float* x, const float* residual, const float* gamma, const float* beta,

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "capdiff/backends/backend.h"
+#include "capdiff/backends/onednn/attention_products.h"
 
 namespace capdiff::onednn {
 
@@ -16,7 +17,7 @@ void activate(Activation activation, const float* x, float* y, std::int64_t n);
 /// y += x for n elements.
 void accumulate(const float* x, float* y, std::int64_t n);
 
-/// Rounds n elements to bfloat16, ties to even.
+/// Rounds n elements to bfloat16, ties to even. Numbers below 2⁻¹²⁶ may become 0.
 void round_to_bf16(const float* x, std::uint16_t* y, std::int64_t n);
 
 /// y = gamma · (z − mean(z)) / sqrt(var(z) + eps) + beta for z = x + residual; `residual` may be null. [rows, cols].
@@ -47,29 +48,38 @@ struct AttentionHead {
   /// [keys], or null: where it is 0 the probability is exactly 0. A query without any key gives zeros.
   const float* key_mask = nullptr;
   bool causal = false;
+  /// Rounds what is multiplied to bf16; only where `has_avx512_bf16()`.
+  bool bf16 = false;
   /// Position of the first query among the keys, for `causal`.
   std::int64_t first_query = 0;
 };
 
-/// y = softmax(q kᵀ / sqrt(width)) v, read from where keys and values are: for so few queries that laying them out anew
-/// costs more than it saves. `scores` is memory for [keys].
-void attend_in_place(const AttentionHead& head, std::vector<float>& scores);
+/// Memory of a thread that computes attention, kept from call to call.
+struct AttentionScratch {
+  std::vector<float> block;            ///< queries, scores and sums of the block at hand
+  std::vector<std::uint32_t> rounded;  ///< rows of pairs on their way into a product
+  std::vector<float> packed;           ///< keys and values that one call needs
+};
 
-/// Keys and values of one head, laid out for `attend`: keys transposed, rows padded to whole vectors. Values that fill
-/// whole vectors stay where they are.
+/// y = softmax(q kᵀ / sqrt(width)) v, read from where keys and values are: for so few queries that laying them out anew
+/// costs more than it saves.
+void attend_in_place(const AttentionHead& head, AttentionScratch& scratch);
+
+/// Keys and values of one head, laid out for `attend`: keys transposed, rows padded to whole vectors. Values in f32
+/// that fill whole vectors stay where they are. In bf16 the 32 bits of a float hold a pair.
 class PackedKeys {
  public:
-  /// Memory is kept for the next call on the same object.
-  void pack(const AttentionHead& head);
-  /// y = softmax(q kᵀ / sqrt(width)) v for the head's queries, with the keys packed before, and the head's values.
-  void attend(const AttentionHead& head);
+  /// What `pack` needs, in numbers of 32 bits: a multiple of 16.
+  static std::int64_t memory_of(const AttentionHead& head);
+  /// Fills `memory`, which has to outlive this, as have values that stay where they are.
+  void pack(const AttentionHead& head, float* memory, AttentionScratch& scratch);
+  /// y = softmax(q kᵀ / sqrt(width)) v for the head's queries, with the keys and values packed before.
+  void attend(const AttentionHead& head, AttentionScratch& scratch) const;
 
  private:
-  std::vector<float> keys_;    // [width, padded keys]
-  std::vector<float> values_;  // [keys, padded value width], where they are packed
+  const float* keys_ = nullptr;    // [width, padded keys], or pairs of width
+  const float* values_ = nullptr;  // [keys, value_stride_], or pairs of keys
   std::int64_t value_stride_ = 0;
-  bool packed_values_ = false;
-  std::vector<float> block_;  // queries, scores and sums of the block at hand
 };
 
 }  // namespace capdiff::onednn

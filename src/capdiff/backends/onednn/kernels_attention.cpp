@@ -4,74 +4,14 @@
 #include <limits>
 #include <utility>
 
+#include "capdiff/backends/onednn/attention_products.h"
 #include "capdiff/backends/onednn/kernels.h"
 #include "capdiff/backends/onednn/simd.h"
 
 namespace capdiff::onednn {
 namespace {
 
-/// Six rows of sums in vectors of sixteen fit the registers of AVX2 (12 of 16) and of AVX-512.
-constexpr std::int64_t kRows = 6;
-constexpr std::int64_t kLanes = 16;
-using Vector [[gnu::vector_size(kLanes * sizeof(float)), gnu::aligned(4), gnu::may_alias]] = float;
-
-constexpr std::int64_t padded(std::int64_t n) {
-  return (n + kLanes - 1) / kLanes * kLanes;
-}
-
 constexpr float kMasked = std::numeric_limits<float>::lowest();
-
-/// c [kRows, vectors · kLanes] = a [kRows, depth] · b [depth, …].
-template <int vectors>
-[[gnu::always_inline]] inline void multiply_tile(const float* a, std::int64_t a_stride, const float* b,
-                                                 std::int64_t b_stride, std::int64_t depth, float* c,
-                                                 std::int64_t c_stride) {
-  Vector sums[kRows][vectors] = {};
-  for (std::int64_t p = 0; p < depth; ++p) {
-    Vector row[vectors];
-#pragma GCC unroll 4
-    for (int v = 0; v < vectors; ++v) row[v] = *reinterpret_cast<const Vector*>(b + p * b_stride + v * kLanes);
-#pragma GCC unroll 6
-    for (std::int64_t r = 0; r < kRows; ++r) {
-      const float factor = a[r * a_stride + p];
-#pragma GCC unroll 4
-      for (int v = 0; v < vectors; ++v) sums[r][v] += factor * row[v];
-    }
-  }
-#pragma GCC unroll 6
-  for (std::int64_t r = 0; r < kRows; ++r)
-#pragma GCC unroll 4
-    for (int v = 0; v < vectors; ++v) *reinterpret_cast<Vector*>(c + r * c_stride + v * kLanes) = sums[r][v];
-}
-
-CAPDIFF_SIMD_CLONES void multiply_narrow(const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride,
-                                         std::int64_t depth, float* c, std::int64_t c_stride, std::int64_t n) {
-  for (std::int64_t j = 0; j < n; j += kLanes) multiply_tile<1>(a, a_stride, b + j, b_stride, depth, c + j, c_stride);
-}
-
-#ifdef CAPDIFF_SIMD_AVX512
-/// AVX-512 has registers for four vectors of sums a row: less is loaded for each product.
-CAPDIFF_SIMD_AVX512 void multiply_wide(const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride,
-                                       std::int64_t depth, float* c, std::int64_t c_stride, std::int64_t n) {
-  constexpr int kVectors = 4;
-  for (std::int64_t j = 0; j < n; j += kVectors * kLanes)
-    multiply_tile<kVectors>(a, a_stride, b + j, b_stride, depth, c + j, c_stride);
-}
-#endif
-
-/// c [kRows, n] = a [kRows, depth] · b [depth, n], where n is a multiple of kLanes. The order of summation of an
-/// element depends on depth alone.
-void multiply_block(const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride, std::int64_t depth,
-                    float* c, std::int64_t c_stride, std::int64_t n) {
-  std::int64_t wide = 0;
-#ifdef CAPDIFF_SIMD_AVX512
-  static const bool kHasAvx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-                                 __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
-  if (kHasAvx512) wide = n / (4 * kLanes) * (4 * kLanes);
-  if (wide > 0) multiply_wide(a, a_stride, b, b_stride, depth, c, c_stride, wide);
-#endif
-  multiply_narrow(a, a_stride, b + wide, b_stride, depth, c + wide, c_stride, n - wide);
-}
 
 /// Swaps what rows r and r + distance have in lanes l + distance and l, for all r and l without that bit.
 template <int distance, int... lane>
@@ -151,9 +91,78 @@ CAPDIFF_SIMD_CLONES void add_values(const float* weights, float scale, const flo
   }
 }
 
+/// y = n numbers rounded to bf16.
+void round_pairs(const float* x, std::int64_t n, Pair* y) {
+  auto* const halves = reinterpret_cast<std::uint16_t*>(y);
+  round_to_bf16(x, halves, n);
+  if (n % 2 != 0) halves[n] = 0;
+}
+
+/// From two rows of n pairs of neighbours, the 2n pairs that stand below each other in them.
+CAPDIFF_SIMD_CLONES void interleave(const Pair* above, const Pair* below, std::int64_t n, Pair* y) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) {
+    y[2 * i] = (above[i] & 0xffffu) | (below[i] << 16);
+    y[2 * i + 1] = (above[i] >> 16) | (below[i] & 0xffff0000u);
+  }
+}
+
+/// [rows + 1, pairs of width], the last row 0.
+const Pair* rounded_rows(const float* x, std::int64_t stride, std::int64_t rows, std::int64_t width,
+                         AttentionScratch& scratch) {
+  const std::int64_t depth = pairs_of(width);
+  scratch.rounded.resize(static_cast<std::size_t>((rows + 1) * depth));
+  std::uint32_t* const rounded = scratch.rounded.data();
+  for (std::int64_t r = 0; r < rows; ++r) round_pairs(x + r * stride, width, rounded + r * depth);
+  std::fill_n(rounded + rows * depth, depth, 0);
+  return rounded;
+}
+
+/// to [depth, padded keys] = the transpose of k [keys, depth], with zeros behind it.
+void transpose_keys(const float* k, std::int64_t k_stride, std::int64_t depth, std::int64_t keys, float* to) {
+  const std::int64_t stride = padded(keys), whole = keys / kLanes * kLanes;
+  for (std::int64_t first = 0; first < whole; first += kLanes)
+    transpose_rows(k + first * k_stride, k_stride, depth, to + first, stride);
+  for (std::int64_t i = 0; whole < stride && i < depth; ++i)
+    for (std::int64_t j = whole; j < stride; ++j) to[i * stride + j] = j < keys ? k[j * k_stride + i] : 0.0f;
+}
+
+/// Values in f32 that fill whole vectors are read from where they are.
+bool packs_values(const AttentionHead& head) {
+  return head.bf16 || head.value_width % kLanes != 0;
+}
+
+/// to [keys, padded value width], zeros behind the values.
+void pack_values(const AttentionHead& head, float* to) {
+  const std::int64_t stride = padded(head.value_width);
+  for (std::int64_t j = 0; j < head.keys; ++j, to += stride) {
+    std::copy_n(head.v + j * head.v_stride, head.value_width, to);
+    std::fill(to + head.value_width, to + stride, 0.0f);
+  }
+}
+
+/// to [pairs of keys, padded value width], zeros behind the values.
+void pack_value_pairs(const AttentionHead& head, float* to, AttentionScratch& scratch) {
+  const std::int64_t depth = pairs_of(head.value_width), stride = padded(head.value_width);
+  const Pair* const rows = rounded_rows(head.v, head.v_stride, head.keys, head.value_width, scratch);
+  for (std::int64_t j = 0; j < head.keys; j += 2, to += stride) {
+    interleave(rows + j * depth, rows + (j + 1) * depth, depth, reinterpret_cast<Pair*>(to));
+    std::fill(to + std::min(2 * depth, stride), to + stride, 0.0f);
+  }
+}
+
+/// c [kRows, n] = a [kRows, depth] · b [depth, n] in f32, or in bf16, where b holds pairs.
+void multiply(bool bf16, const float* a, std::int64_t a_stride, std::int64_t depth, const float* b,
+              std::int64_t b_stride, float* c, std::int64_t n, AttentionScratch& scratch) {
+  if (!bf16) return multiply_block(a, a_stride, b, b_stride, depth, c, n, n);
+  const Pair* const pairs = rounded_rows(a, a_stride, kRows, depth, scratch);
+  multiply_pairs(pairs, pairs_of(depth), reinterpret_cast<const Pair*>(b), b_stride, pairs_of(depth), c, n, n);
+}
+
 }  // namespace
 
-void attend_in_place(const AttentionHead& head, std::vector<float>& scores) {
+void attend_in_place(const AttentionHead& head, AttentionScratch& scratch) {
+  std::vector<float>& scores = scratch.block;
   scores.resize(static_cast<std::size_t>(head.keys));
   const float scale = 1.0f / std::sqrt(static_cast<float>(head.width));
   for (std::int64_t r = 0; r < head.queries; ++r) {
@@ -167,33 +176,37 @@ void attend_in_place(const AttentionHead& head, std::vector<float>& scores) {
   }
 }
 
-void PackedKeys::pack(const AttentionHead& head) {
-  const std::int64_t key_stride = padded(head.keys);
-  keys_.resize(static_cast<std::size_t>(head.width * key_stride));
-  const std::int64_t whole = head.keys / kLanes * kLanes;
-  for (std::int64_t first = 0; first < whole; first += kLanes)
-    transpose_rows(head.k + first * head.k_stride, head.k_stride, head.width, keys_.data() + first, key_stride);
-  for (std::int64_t i = 0; whole < key_stride && i < head.width; ++i)
-    for (std::int64_t j = whole; j < key_stride; ++j)
-      keys_[static_cast<std::size_t>(i * key_stride + j)] = j < head.keys ? head.k[j * head.k_stride + i] : 0.0f;
-
-  // Values that fill whole vectors are read from where they are.
-  value_stride_ = padded(head.value_width);
-  packed_values_ = value_stride_ != head.value_width;
-  if (!packed_values_) return;
-  values_.assign(static_cast<std::size_t>(head.keys * value_stride_), 0.0f);
-  for (std::int64_t j = 0; j < head.keys; ++j)
-    std::copy_n(head.v + j * head.v_stride, head.value_width, values_.data() + j * value_stride_);
+std::int64_t PackedKeys::memory_of(const AttentionHead& head) {
+  const std::int64_t keys = (head.bf16 ? pairs_of(head.width) : head.width) * padded(head.keys);
+  if (!packs_values(head)) return keys;
+  return keys + (head.bf16 ? pairs_of(head.keys) : head.keys) * padded(head.value_width);
 }
 
-void PackedKeys::attend(const AttentionHead& head) {
+void PackedKeys::pack(const AttentionHead& head, float* memory, AttentionScratch& scratch) {
+  const float* k = head.k;
+  std::int64_t k_stride = head.k_stride, depth = head.width;
+  if (head.bf16) {
+    k = reinterpret_cast<const float*>(rounded_rows(head.k, head.k_stride, head.keys, head.width, scratch));
+    k_stride = depth = pairs_of(head.width);
+  }
+  transpose_keys(k, k_stride, depth, head.keys, memory);
+  keys_ = memory;
+  values_ = head.v;
+  value_stride_ = head.v_stride;
+  if (!packs_values(head)) return;
+  float* const values = memory + depth * padded(head.keys);
+  head.bf16 ? pack_value_pairs(head, values, scratch) : pack_values(head, values);
+  values_ = values;
+  value_stride_ = padded(head.value_width);
+}
+
+void PackedKeys::attend(const AttentionHead& head, AttentionScratch& scratch) const {
   const std::int64_t key_stride = padded(head.keys);
-  block_.assign(static_cast<std::size_t>(kRows * (head.width + key_stride + value_stride_)), 0.0f);
-  float* const queries = block_.data();
+  const std::int64_t sum_stride = padded(head.value_width);
+  scratch.block.assign(static_cast<std::size_t>(kRows * (head.width + key_stride + sum_stride)), 0.0f);
+  float* const queries = scratch.block.data();
   float* const scores = queries + kRows * head.width;
   float* const sums = scores + kRows * key_stride;
-  const float* const values = packed_values_ ? values_.data() : head.v;
-  const std::int64_t values_stride = packed_values_ ? value_stride_ : head.v_stride;
   float scales[kRows];
   std::fill_n(scales, kRows, 1.0f / std::sqrt(static_cast<float>(head.width)));
 
@@ -204,11 +217,11 @@ void PackedKeys::attend(const AttentionHead& head) {
     // No query of a causal block sees beyond its last row.
     const std::int64_t seen = head.causal ? std::min(head.keys, head.first_query + first + rows) : head.keys;
     const std::int64_t seen_padded = padded(seen);
-    multiply_block(queries, head.width, keys_.data(), key_stride, head.width, scores, key_stride, seen_padded);
+    multiply(head.bf16, queries, head.width, head.width, keys_, key_stride, scores, seen_padded, scratch);
 
     float inverse[kRows] = {};
     for (std::int64_t r = 0; r < rows; ++r) {
-      float* const row = scores + r * key_stride;
+      float* const row = scores + r * seen_padded;
       const std::int64_t visible = head.causal ? std::min(head.keys, head.first_query + first + r + 1) : head.keys;
       if (head.key_mask)
         for (std::int64_t j = 0; j < visible; ++j) row[j] = head.key_mask[j] != 0.0f ? row[j] : kMasked;
@@ -216,8 +229,8 @@ void PackedKeys::attend(const AttentionHead& head) {
       inverse[r] = exponentials(row, seen_padded);
     }
 
-    multiply_block(scores, key_stride, values, values_stride, seen, sums, value_stride_, value_stride_);
-    scale_rows(sums, value_stride_, inverse, rows, head.value_width, head.y + first * head.y_stride, head.y_stride);
+    multiply(head.bf16, scores, seen_padded, seen, values_, value_stride_, sums, sum_stride, scratch);
+    scale_rows(sums, sum_stride, inverse, rows, head.value_width, head.y + first * head.y_stride, head.y_stride);
   }
 }
 

@@ -91,12 +91,17 @@ CAPDIFF_SIMD_CLONES void finish_int8_rows(const Int8Epilogue& epilogue, float* y
   const std::int32_t* const channel_sum = epilogue.channels->sum.data();
   for (std::int64_t r = 0; r < rows; ++r, y += cols) {
     const RowScale row = epilogue.rows[r];
-#pragma omp simd
-    for (std::int64_t i = 0; i < cols; ++i) {
+    const auto scaled = [&](std::int64_t i) {
       const std::int32_t sum = std::bit_cast<std::int32_t>(y[i]) - row.zero * channel_sum[i];
-      y[i] = static_cast<float>(sum) * channel_scale[i] * row.scale;
+      return static_cast<float>(sum) * channel_scale[i] * row.scale;
+    };
+    if (const float* const bias = epilogue.bias) {
+#pragma omp simd
+      for (std::int64_t i = 0; i < cols; ++i) y[i] = scaled(i) + bias[i];
+    } else {
+#pragma omp simd
+      for (std::int64_t i = 0; i < cols; ++i) y[i] = scaled(i);
     }
-    if (epilogue.bias) accumulate(epilogue.bias, y, cols);
     activate(epilogue.activation, y, y, cols);
     if (epilogue.residual) accumulate(epilogue.residual + r * cols, y, cols);
   }

@@ -19,10 +19,6 @@ constexpr std::int64_t kBlockRows = 16;
 /// Multiplications of a matrix product that take about as long as one elementary step.
 constexpr double kProductsPerStep = 16.0;
 
-/// Up to so many queries of a row, as when words are written one by one, keys are read from where they are. Rows that
-/// share keys do not count, so that a row's result does not depend on how many there are.
-constexpr std::int64_t kFewQueries = 2;
-
 double product(std::int64_t a, std::int64_t b, std::int64_t c = 1) {
   return static_cast<double>(a) * static_cast<double>(b) * static_cast<double>(c);
 }
@@ -136,79 +132,6 @@ Value OneDnnBackend::layer_norm(const Value& x, const Value& gamma, const Value&
                     layer_norm_rows(input + first, other ? other + first : nullptr, scale, shift, eps,
                                     result.data + first, end - begin, cols);
                   });
-  return result.value;
-}
-
-Value OneDnnBackend::attention(const Value& q, const Value& k, const Value& v, const AttentionOptions& options) {
-  const float* const queries = floats("attention", q);
-  const float* const keys = floats("attention", k);
-  const float* const values = floats("attention", v);
-  const auto mismatch = [&](std::string_view expected) {
-    fail(ErrorCode::internal, "[attention] q {}, k {}, v {} with {} heads: {}", to_string(q.shape()),
-         to_string(k.shape()), to_string(v.shape()), options.heads, expected);
-  };
-  if (q.shape().rank() != 3 || k.shape().rank() != 3 || v.shape().rank() != 3)
-    mismatch("expected q [B, Lq, D], k [Bk, Lk, D] and v [Bk, Lk, Dv]");
-  const std::int64_t batch = q.shape()[0], key_batch = k.shape()[0];
-  const std::int64_t lq = q.shape()[1], lk = k.shape()[1];
-  const std::int64_t width = q.shape()[2], value_width = v.shape()[2];
-  const std::int64_t heads = options.heads;
-  if (k.shape()[2] != width) mismatch("q and k differ in their last axis");
-  if (v.shape()[0] != key_batch || v.shape()[1] != lk) mismatch("k and v differ in batch or length");
-  if (heads < 1 || width % heads != 0 || value_width % heads != 0) mismatch("the heads do not divide the widths");
-  if (key_batch == 0 ? batch != 0 : batch % key_batch != 0) mismatch("B is not a multiple of Bk");
-  if (options.causal && lq != lk) mismatch("causal attention needs as many queries as keys");
-  const float* const mask = options.key_mask ? floats("attention", options.key_mask) : nullptr;
-  if (mask && options.key_mask.shape() != Shape{key_batch, lk})
-    fail(ErrorCode::internal, "[attention] the key mask has shape {}, expected [{}, {}]",
-         to_string(options.key_mask.shape()), key_batch, lk);
-
-  const Shape shape{batch, lq, value_width};
-  auto result = output<float>(shape);
-  if (shape.numel() == 0) return result.value;
-
-  // One task is a head of one row of keys with all or, when there are too few heads to go round, some of the rows of
-  // queries and of the queries of a row.
-  const std::int64_t repeats = batch / key_batch;
-  const bool few = lq <= kFewQueries;
-  const int threads = threads_for(product(batch * lq, lk, width + value_width) / 8.0);
-  const std::int64_t groups = key_batch * heads;
-  const std::int64_t parts = std::clamp<std::int64_t>(threads / groups, 1, repeats * lq);
-  const std::int64_t batch_parts = std::min(parts, repeats);
-  const std::int64_t query_parts = parts / batch_parts;
-  const std::int64_t part_batches = (repeats + batch_parts - 1) / batch_parts;
-  const std::int64_t part_queries = (lq + query_parts - 1) / query_parts;
-
-  parallel_ranges(groups * batch_parts * query_parts, threads, [&](std::int64_t begin, std::int64_t end) {
-    thread_local PackedKeys packed;
-    thread_local std::vector<float> scores;
-    for (std::int64_t task = begin; task < end; ++task) {
-      const std::int64_t query_part = task % query_parts;
-      const std::int64_t batch_part = task / query_parts % batch_parts;
-      const std::int64_t group = task / (query_parts * batch_parts);
-      const std::int64_t head = group % heads, key_row = group / heads;
-      AttentionHead work;
-      work.keys = lk;
-      work.width = width / heads;
-      work.value_width = value_width / heads;
-      work.k = keys + key_row * lk * width + head * work.width;
-      work.v = values + key_row * lk * value_width + head * work.value_width;
-      work.q_stride = work.k_stride = width;
-      work.v_stride = work.y_stride = value_width;
-      work.key_mask = mask ? mask + key_row * lk : nullptr;
-      work.causal = options.causal;
-      work.first_query = std::min(lq, query_part * part_queries);
-      work.queries = std::min(lq - work.first_query, part_queries);
-      if (!few) packed.pack(work);
-      const std::int64_t last = std::min(repeats, (batch_part + 1) * part_batches);
-      for (std::int64_t repeat = batch_part * part_batches; repeat < last; ++repeat) {
-        const std::int64_t row = (key_row * repeats + repeat) * lq + work.first_query;
-        work.q = queries + row * width + head * work.width;
-        work.y = result.data + row * value_width + head * work.value_width;
-        few ? attend_in_place(work, scores) : packed.attend(work);
-      }
-    }
-  });
   return result.value;
 }
 

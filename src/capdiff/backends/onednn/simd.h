@@ -7,13 +7,34 @@
 /// that the processor has when the program is loaded.
 #if defined(__x86_64__) && defined(__ELF__) && defined(__GNUC__) && !defined(__clang__)
 #define CAPDIFF_SIMD_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-/// Compiles a function for AVX-512 alone; whoever calls it asks the processor first.
+/// Compile a function for AVX-512 alone; whoever calls it asks the processor first.
 #define CAPDIFF_SIMD_AVX512 __attribute__((target("arch=x86-64-v4")))
+#define CAPDIFF_SIMD_AVX512_BF16 __attribute__((target("arch=x86-64-v4,avx512bf16")))
 #else
 #define CAPDIFF_SIMD_CLONES
 #endif
 
 namespace capdiff::onednn {
+
+/// Whether the processor runs what is compiled with CAPDIFF_SIMD_AVX512, and with CAPDIFF_SIMD_AVX512_BF16.
+#ifdef CAPDIFF_SIMD_AVX512
+inline bool has_avx512() {
+  static const bool has = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+                          __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
+  return has;
+}
+inline bool has_avx512_bf16() {
+  static const bool has = has_avx512() && __builtin_cpu_supports("avx512bf16");
+  return has;
+}
+#else
+inline bool has_avx512() {
+  return false;
+}
+inline bool has_avx512_bf16() {
+  return false;
+}
+#endif
 
 /// exp(x) to about 1 ulp by Taylor's series on |r| ≤ ln 2 / 2, where x = n ln 2 + r. Arguments below −87 give exp(−87)
 /// (1.6e-38), those above 88 give exp(88); NaN stays NaN. Without branches, so that loops over it vectorise.
