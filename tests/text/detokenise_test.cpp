@@ -126,6 +126,21 @@ TEST(Detokenise, EqualsTheReferenceOnASmallVocabulary) {
   EXPECT_GT(paper, 0);
 }
 
+TEST(Detokenise, KeepsOneOfPhrasesThatFollowThemselves) {
+  for (const auto& [text, want] : std::vector<std::pair<std::string, std::string>>{
+           {"a dog runs on the beach on the beach.", "a dog runs on the beach."},
+           {"a street street.", "a street."},
+           {"on on the beach on the beach", "on the beach"},
+           {"on the beach on the beach on the beach.", "on the beach."},
+           {"a man riding a bike riding a bike on a bike.", "a man riding a bike on a bike."},
+           {"a dog. a dog", "a dog. a dog"},
+           {"a dog and a dog", "a dog and a dog"},
+           {" two  words ", "two words"},
+           {"", ""},
+       })
+    EXPECT_EQ(without_stutter(text), want) << text;
+}
+
 TEST(Detokenise, TidiesPaperCaptionsForPeople) {
   EXPECT_EQ(tidy_paper_caption("a a man man riding  a a horse"), "a man riding a horse");
   EXPECT_EQ(tidy_paper_caption("##ing a dog"), "ing a dog");

@@ -129,7 +129,7 @@ std::string PrefixDiffusionCaptioner::raw_text(std::span<const std::int64_t> tok
 }
 
 std::string PrefixDiffusionCaptioner::caption_text(std::span<const std::int64_t> tokens) const {
-  const std::string words = without_repeated_words(vocabulary_.text(tokens));
+  const std::string words = without_stutter(vocabulary_.text(tokens));
   return model_.config().word_case == WordCase::sentence ? released_sentence(words) : words;
 }
 

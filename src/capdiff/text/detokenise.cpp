@@ -1,5 +1,8 @@
 #include "capdiff/text/detokenise.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -81,12 +84,25 @@ std::vector<std::vector<std::int64_t>> unique_consecutive_columns(std::vector<st
 std::string without_repeated_words(std::string_view text) {
   auto words = split_white_space(text);
   words.erase(std::unique(words.begin(), words.end()), words.end());
-  std::string joined;
-  for (const auto& word : words) {
-    if (!joined.empty()) joined.push_back(' ');
-    joined.append(word);
+  return fmt::format("{}", fmt::join(words, " "));
+}
+
+std::string without_stutter(std::string_view text) {
+  auto words = split_white_space(text);
+  const auto equal = [](std::string_view first, std::string_view second) {
+    return first == second || (second.ends_with('.') && first == second.substr(0, second.size() - 1));
+  };
+  // Shorter phrases first: of "on on the beach on the beach", "on on" goes before it can hide the rest.
+  for (std::ptrdiff_t n = 1; 2 * n <= std::ssize(words); ++n) {
+    for (std::ptrdiff_t at = 0; at + 2 * n <= std::ssize(words);) {
+      const auto first = words.begin() + at;
+      if (std::equal(first, first + n, first + n, equal))
+        words.erase(first, first + n);
+      else
+        ++at;
+    }
   }
-  return joined;
+  return fmt::format("{}", fmt::join(words, " "));
 }
 
 std::string tidy_released_caption(std::string_view text) {
@@ -96,7 +112,7 @@ std::string tidy_released_caption(std::string_view text) {
 
 std::string tidy_paper_caption(std::string_view text) {
   while (text.starts_with("##")) text.remove_prefix(2);
-  return without_repeated_words(text);
+  return without_stutter(text);
 }
 
 std::string released_caption(const Vocabulary& vocabulary, std::span<const std::int64_t> ids) {

@@ -25,6 +25,10 @@ std::vector<std::vector<std::int64_t>> unique_consecutive_columns(std::vector<st
 /// `text` with single spaces, and one of each run of adjacent equal words: positions decoded in parallel stutter.
 std::string without_repeated_words(std::string_view text);
 
+/// `text` with single spaces, and one of each phrase that follows itself at once, a full stop behind the last set
+/// aside: "walks on the beach on the beach." has one beach.
+std::string without_stutter(std::string_view text);
+
 /// The last step of the released code: of adjacent equal words one stays, full stops and spaces at both ends go, and
 /// one full stop is put at the end.
 std::string tidy_released_caption(std::string_view text);
@@ -38,7 +42,7 @@ std::string released_caption(const Vocabulary& vocabulary, std::span<const std::
 /// stand.
 std::string paper_caption(const Vocabulary& vocabulary, std::span<const std::int64_t> ids);
 
-/// What people are shown of a `paper_caption`: without repeated words, and without the mark of a continuation piece
+/// What people are shown of a `paper_caption`: without stutter, and without the mark of a continuation piece
 /// that has nothing to continue.
 std::string tidy_paper_caption(std::string_view text);
 
