@@ -1,4 +1,4 @@
-# docker build -t capdiff . && docker run --rm -v "$PWD:/photos" capdiff caption /photos --recursive
+# docker build -t capdiff . && docker run --rm --user "$(id -u)" -v "$PWD:/photos" capdiff caption /photos --recursive --format sidecar
 FROM debian:bookworm AS build
 COPY . /capdiff
 RUN cd /capdiff && ./capdiff.sh --version && cmake --install build-lean --prefix /install --component Unspecified

@@ -1,7 +1,9 @@
 #include "library/capdiff.h"
 
 #include <dlfcn.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -14,6 +16,7 @@
 #include "capdiff/backends/backend.h"
 #include "capdiff/backends/processor.h"
 #include "capdiff/base/error.h"
+#include "capdiff/base/utf8.h"
 #include "capdiff/captioners/captioner.h"
 #include "capdiff/formats/model_places.h"
 #include "capdiff/image/decode.h"
@@ -40,6 +43,25 @@ constexpr std::size_t kMaxPictures = 65'536;  ///< of one call
 
 thread_local std::string last_error;
 
+void remember(const char* error) noexcept {
+  try {
+    last_error = error;
+  } catch (const std::bad_alloc&) {
+    last_error.clear();
+  }
+}
+
+/// OpenMP's threads do not survive a fork: work on several of them would wait for ever in the child.
+void expect_own_threads(const Backend& backend) {
+  static std::atomic<pid_t> owner = 0;
+  if (backend.options().threads <= 1) return;
+  pid_t before = 0;
+  if (!owner.compare_exchange_strong(before, ::getpid()) && before != ::getpid())
+    fail(ErrorCode::unsupported,
+         "threads of capdiff were started before this process was forked: start processes with spawn, or use one "
+         "thread");
+}
+
 capdiff_status status_of(ErrorCode code) {
   switch (code) {
     case ErrorCode::usage: return CAPDIFF_USAGE;
@@ -60,13 +82,16 @@ capdiff_status guarded(Call&& call) noexcept {
     call();
     return CAPDIFF_OK;
   } catch (const Error& error) {
-    last_error = error.what();
+    remember(error.what());
     return status_of(error.code());
   } catch (const std::bad_alloc&) {
-    last_error = "there is not enough memory";
+    remember("there is not enough memory");
     return CAPDIFF_NO_MEMORY;
   } catch (const std::exception& error) {
-    last_error = error.what();
+    remember(error.what());
+    return CAPDIFF_INTERNAL;
+  } catch (...) {
+    remember("something was thrown that is no exception of the standard library");
     return CAPDIFF_INTERNAL;
   }
 }
@@ -152,6 +177,7 @@ capdiff_status capdiff_open(const char* folder, const char* settings, capdiff_mo
     reader.reject_unknown_keys();
     auto opened = std::make_unique<capdiff_model>();
     opened->backend = make_onednn_backend(backend);
+    expect_own_threads(*opened->backend);
     opened->captioner = load_captioner(ModelFolder::open(folder ? folder : default_folder()), *opened->backend);
     opened->has_clip = !clip.empty();
     if (opened->has_clip)
@@ -171,6 +197,7 @@ capdiff_status capdiff_caption(capdiff_model* model, const capdiff_picture* pict
     expect_given(captions, "captions");
     *captions = nullptr;
     expect_given(model, "model");
+    expect_own_threads(*model->backend);
     if (count > 0) expect_given(pictures, "pictures");
     if (count > kMaxPictures) fail(ErrorCode::usage, "{} pictures are more than {} in one call", count, kMaxPictures);
     const GenerationOptions generation = options_of(*model, options);
@@ -189,6 +216,8 @@ capdiff_status capdiff_fill(capdiff_model* model, const capdiff_picture* picture
     expect_given(model, "model");
     expect_given(picture, "picture");
     expect_given(sentence, "sentence");
+    expect_own_threads(*model->backend);
+    if (!is_utf8(sentence)) fail(ErrorCode::usage, "the sentence is not UTF-8");
     const CaptionTemplate blanks = parse_caption_template(sentence);
     const GenerationOptions generation = options_of(*model, options);
     const Image image = image_of(*picture, 0);

@@ -10,7 +10,7 @@
  *   capdiff_close(model);
  *
  * No exception leaves these functions. Texts are UTF-8, terminated by 0. A model may be used by several threads: calls
- * wait for each other. */
+ * wait for each other. After a fork the child computes with models of one thread only. */
 #ifndef CAPDIFF_H
 #define CAPDIFF_H
 

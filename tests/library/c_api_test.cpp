@@ -79,6 +79,7 @@ TEST_F(CApi, TellsWhatIsWrong) {
   EXPECT_THAT(caption(picture_, R"({"stepps": 3})").second, HasSubstr("stepps"));
   capdiff_captions* captions = nullptr;
   EXPECT_EQ(capdiff_fill(model_, &picture_, "no blank", nullptr, &captions), CAPDIFF_USAGE);
+  EXPECT_EQ(capdiff_fill(model_, &picture_, "a \xff [MASK]", nullptr, &captions), CAPDIFF_USAGE);
   EXPECT_EQ(capdiff_caption(nullptr, &picture_, 1, nullptr, &captions), CAPDIFF_USAGE);
   EXPECT_EQ(capdiff_caption(model_, nullptr, 1, nullptr, &captions), CAPDIFF_USAGE);
   EXPECT_EQ(capdiff_caption(model_, &picture_, 1, nullptr, nullptr), CAPDIFF_USAGE);

@@ -2,6 +2,7 @@
 Python is run too."""
 
 import os
+import pathlib
 import re
 import shutil
 import sys
@@ -61,8 +62,32 @@ class Module(unittest.TestCase):
             self.model.caption(b"nothing")
         with self.assertRaisesRegex(capdiff.Error, "stepps"):
             self.model.caption(self.file, stepps=3)
-        with self.assertRaises(capdiff.Error):
-            capdiff.Model("/no/such/model")
+        with self.assertRaises(capdiff.Error) as raised:
+            capdiff.Model(pathlib.Path("/no/such/model"))
+        self.assertEqual(raised.exception.status, 2)
+        for call in (
+            lambda: self.model.caption("photo.jpg"),
+            lambda: self.model.caption([self.file, 3]),
+            lambda: self.model.fill(self.file, sentence=self.file),
+        ):
+            with self.assertRaises(TypeError) as raised:
+                call()
+            self.assertLess(len(str(raised.exception)), 100)
+        with self.assertRaises(ValueError):
+            self.model.caption(picture=self.file, guidance=float("nan"))
+
+    def test_refuses_to_hang_after_a_fork(self):
+        model = capdiff.Model(FOLDER, threads=2)
+        model.caption(self.file, steps=2)
+        child = os.fork()
+        if child == 0:
+            status = 0
+            try:
+                model.caption(self.file, steps=2)
+            except capdiff.Error as error:
+                status = error.status
+            os._exit(status)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 5)
 
 
 unittest.main(argv=sys.argv[:1])
