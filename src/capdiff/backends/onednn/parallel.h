@@ -8,9 +8,9 @@
 
 namespace capdiff::onednn {
 
-/// Threads that work of `cost` elementary steps deserves: waking a thread takes about as long as 10⁵ steps.
+/// Threads that work of `cost` elementary steps deserves: waking a thread takes about as long as 25,000 steps.
 inline int threads_worth(double cost, int available) {
-  constexpr double kStepsPerThread = 1e5;
+  constexpr double kStepsPerThread = 2.5e4;
   return static_cast<int>(std::clamp(cost / kStepsPerThread, 1.0, static_cast<double>(available)));
 }
 
