@@ -86,6 +86,31 @@ void attention_with_lasting_keys(Backend& backend) {
   }
 }
 
+/// Q, K and V as they come from one product, K and V also in other operations before and after.
+void attention_of_slices(Backend& backend) {
+  const std::int64_t width = 12;
+  const Array qkv = random({2, 7, 3 * width}, 60);
+  Array parts[] = {zeros({2, 7, width}), zeros({2, 7, width}), zeros({2, 7, width})};
+  for (std::int64_t row = 0; row < 2 * 7; ++row)
+    for (std::int64_t part = 0; part < 3; ++part)
+      for (std::int64_t c = 0; c < width; ++c) parts[part][row * width + c] = qkv[row * 3 * width + part * width + c];
+  const Value both = upload(backend, qkv);
+  const auto slice = [&](std::int64_t part) { return backend.slice(both, -1, part * width, (part + 1) * width); };
+  const Value q = slice(0), k = slice(1), v = slice(2);
+  AttentionOptions options;
+  options.heads = 3;
+  expect_close(backend, backend.reshape(v, {14, width}), {{14, width}, parts[2].values}, 0.0);
+  expect_close(
+      backend, backend.attention(q, k, v, options),
+      reference::attention(parts[0], parts[1], parts[2], 3, array({2, 7}, std::vector<double>(14, 1.0)), false),
+      attention_tolerance(backend));
+  expect_close(backend, k, parts[1], 0.0);
+  const Value second_row = backend.slice(backend.slice(k, 0, 1, 2), 1, 2, 5);
+  Array want = zeros({1, 3, width});
+  std::copy_n(parts[1].values.begin() + 9 * width, 3 * width, want.values.begin());
+  expect_close(backend, second_row, want, 0.0);
+}
+
 void attention_rejects(Backend& backend) {
   const auto values = [&](std::int64_t b, std::int64_t l, std::int64_t d) {
     return upload(backend, random({b, l, d}, 52));
@@ -129,6 +154,7 @@ void append_attention_cases(std::vector<OperationCase>& cases) {
   cases.push_back({"AttentionWithoutKeysIsZero", attention_without_keys});
   cases.push_back({"AttentionSubtractsTheMaximum", attention_large_scores});
   cases.push_back({"AttentionWithLastingKeys", attention_with_lasting_keys});
+  cases.push_back({"AttentionOfSlices", attention_of_slices});
   cases.push_back({"AttentionRejectsMismatches", attention_rejects});
 }
 

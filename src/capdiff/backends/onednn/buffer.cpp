@@ -1,5 +1,6 @@
 #include "capdiff/backends/onednn/buffer.h"
 
+#include <cstring>
 #include <new>
 
 #include "capdiff/base/error.h"
@@ -56,6 +57,17 @@ void BufferPool::release(AlignedMemory memory, std::size_t bytes) {
   } catch (const std::bad_alloc&) {
     // No room to remember it; it is freed instead.
   }
+}
+
+const std::byte* contiguous(const Buffer& buffer) {
+  if (buffer.rows == 0) return buffer.bytes;
+  const auto& copy = buffer.copy.get_or_make([&] {
+    std::shared_ptr<std::byte> memory = buffer.pool->allocate(buffer.rows * buffer.row_bytes);
+    for (std::size_t row = 0; row < buffer.rows; ++row)
+      std::memcpy(memory.get() + row * buffer.row_bytes, buffer.bytes + row * buffer.stride_bytes, buffer.row_bytes);
+    return memory;
+  });
+  return static_cast<const std::byte*>(copy.get());
 }
 
 }  // namespace capdiff::onednn

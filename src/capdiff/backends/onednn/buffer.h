@@ -29,11 +29,11 @@ class BufferPool : public std::enable_shared_from_this<BufferPool> {
   std::size_t free_bytes_ = 0;
 };
 
-/// What an operation makes of elements once for all of its calls. Whoever asks first makes it; others wait.
+/// What is made of elements once, for all operations that need it. Whoever asks first makes it; others wait.
 class Derived {
  public:
   template <class Make>
-  std::shared_ptr<const void> get_or_make(Make&& make) const {
+  const std::shared_ptr<const void>& get_or_make(Make&& make) const {
     std::call_once(once_, [&] { made_ = make(); });
     return made_;
   }
@@ -50,8 +50,16 @@ struct Buffer final : Value::Storage {
 
   std::shared_ptr<const void> owner;
   const std::byte* bytes;
-  Derived derived;  ///< keys, laid out for attention
+  /// A part of every row of a matrix: `rows` times `row_bytes`, `stride_bytes` from each other. Otherwise the elements
+  /// follow each other, and rows is 0.
+  std::size_t rows = 0, row_bytes = 0, stride_bytes = 0;
+  std::shared_ptr<BufferPool> pool;  ///< memory for a copy, where there are rows
+  Derived copy;                      ///< the elements behind each other, where there are rows
+  Derived lasting_keys;              ///< laid out for attention
 };
+
+/// The elements behind each other, copied if they are not.
+const std::byte* contiguous(const Buffer& buffer);
 
 /// Size of a tensor in bytes; throws `Error(io)` where it overflows.
 std::size_t checked_bytes(const Shape& shape, std::size_t element_size);
@@ -62,7 +70,7 @@ inline const Buffer& buffer_of(const Value& value) {
 
 template <class T>
 const T* data_of(const Value& value) {
-  return reinterpret_cast<const T*>(buffer_of(value).bytes);
+  return reinterpret_cast<const T*>(contiguous(buffer_of(value)));
 }
 
 }  // namespace capdiff::onednn

@@ -18,11 +18,27 @@ constexpr std::int64_t kFewQueries = 2;
 /// Multiply-adds of attention that take about as long as one elementary step.
 constexpr double kAttentionProductsPerStep = 8.0;
 
+/// Rows of a [B, L, D], `stride` elements from each other.
+struct Rows {
+  const float* first;
+  std::int64_t stride;
+};
+
+Rows rows_of(const Value& value) {
+  expect_value("attention", value);
+  if (value.shape().rank() == 3 && value.dtype() == DType::f32) {
+    const Buffer& buffer = buffer_of(value);
+    const std::size_t row_bytes = static_cast<std::size_t>(value.shape()[2]) * sizeof(float);
+    if (buffer.rows != 0 && buffer.row_bytes == row_bytes)
+      return {reinterpret_cast<const float*>(buffer.bytes),
+              static_cast<std::int64_t>(buffer.stride_bytes / sizeof(float))};
+  }
+  return {floats("attention", value), value.shape().rank() == 0 ? 0 : value.shape().cols()};
+}
+
 /// One call of attention: q [B, Lq, D], k [Bk, Lk, D], v [Bk, Lk, Dv].
 struct AttentionCall {
-  const float* queries;
-  const float* keys;
-  const float* values;
+  Rows queries, keys, values;
   const float* mask;  // [Bk, Lk], or null
   float* result;
   std::int64_t key_batch, repeats;  // B = Bk · repeats
@@ -36,10 +52,12 @@ struct AttentionCall {
     work.keys = lk;
     work.width = width / heads;
     work.value_width = value_width / heads;
-    work.k = keys + key_row * lk * width + head * work.width;
-    work.v = values + key_row * lk * value_width + head * work.value_width;
-    work.q_stride = work.k_stride = width;
-    work.v_stride = work.y_stride = value_width;
+    work.k = keys.first + key_row * lk * keys.stride + head * work.width;
+    work.v = values.first + key_row * lk * values.stride + head * work.value_width;
+    work.q_stride = queries.stride;
+    work.k_stride = keys.stride;
+    work.v_stride = values.stride;
+    work.y_stride = value_width;
     work.key_mask = mask ? mask + key_row * lk : nullptr;
     work.causal = causal;
     work.bf16 = bf16;
@@ -75,7 +93,7 @@ std::shared_ptr<const LastingKeys> lasting_keys(const Value& k, const Value& v, 
     });
     return made;
   };
-  const auto found = std::static_pointer_cast<const LastingKeys>(buffer_of(k).derived.get_or_make(lay_out));
+  const auto found = std::static_pointer_cast<const LastingKeys>(buffer_of(k).lasting_keys.get_or_make(lay_out));
   const bool same = found->shape == k.shape() && found->heads == call.heads && found->values.lock() == v.storage();
   return same ? found : nullptr;
 }
@@ -84,9 +102,9 @@ std::shared_ptr<const LastingKeys> lasting_keys(const Value& k, const Value& v, 
 
 Value OneDnnBackend::attention(const Value& q, const Value& k, const Value& v, const AttentionOptions& options) {
   AttentionCall call;
-  call.queries = floats("attention", q);
-  call.keys = floats("attention", k);
-  call.values = floats("attention", v);
+  call.queries = rows_of(q);
+  call.keys = rows_of(k);
+  call.values = rows_of(v);
   const auto mismatch = [&](std::string_view expected) {
     fail(ErrorCode::internal, "[attention] q {}, k {}, v {} with {} heads: {}", to_string(q.shape()),
          to_string(k.shape()), to_string(v.shape()), options.heads, expected);
@@ -153,7 +171,7 @@ Value OneDnnBackend::attention(const Value& q, const Value& k, const Value& v, c
       const std::int64_t last = std::min(call.repeats, (batch_part + 1) * part_batches);
       for (std::int64_t repeat = batch_part * part_batches; repeat < last; ++repeat) {
         const std::int64_t row = (key_row * call.repeats + repeat) * lq + work.first_query;
-        work.q = call.queries + row * width + head * work.width;
+        work.q = call.queries.first + row * call.queries.stride + head * work.width;
         work.y = call.result + row * value_width + head * work.value_width;
         few ? attend_in_place(work, scratch) : packed.attend(work, scratch);
       }

@@ -141,7 +141,8 @@ Value OneDnnBackend::upload(const HostTensor& tensor) {
 HostTensor OneDnnBackend::download(const Value& value) {
   expect_value("download", value);
   HostTensor result(value.dtype(), value.shape());
-  if (result.byte_size() > 0) std::memcpy(result.mutable_bytes().data(), buffer_of(value).bytes, result.byte_size());
+  if (result.byte_size() > 0)
+    std::memcpy(result.mutable_bytes().data(), contiguous(buffer_of(value)), result.byte_size());
   return result;
 }
 

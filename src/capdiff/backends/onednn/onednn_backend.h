@@ -15,7 +15,8 @@ namespace capdiff::onednn {
 struct LinearLayer;
 
 /// The vocabulary on the CPU: matrix products and convolutions by oneDNN, everything else by OpenMP loops. Values are
-/// plain row-major memory; a reshape or a slice of the outermost axis shares it. Operations may be called from several
+/// plain row-major memory; reshapes and slices share it. What needs the elements of a slice behind each other has them
+/// copied once. Operations may be called from several
 /// threads at once.
 class OneDnnBackend final : public Backend {
  public:

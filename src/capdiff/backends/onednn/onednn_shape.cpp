@@ -123,19 +123,16 @@ Value OneDnnBackend::slice(const Value& x, int axis, std::int64_t begin, std::in
     fail(ErrorCode::internal, "[slice] [{}, {}) of axis {} of x {}", begin, end, axis, to_string(x.shape()));
   const Shape shape = with_size(x.shape(), at, end - begin);
   const auto sizes = around(x.shape(), at);
-  const std::int64_t outer = sizes.outer, inner = sizes.inner;
-  return for_element_type(x, [&]<class T>(T) {
-    const T* const from = data_of<T>(x) + begin * inner;
-    if (outer == 1) {
-      auto part = std::make_shared<const Buffer>(buffer_of(x).owner, reinterpret_cast<const std::byte*>(from));
-      return Value(std::move(part), shape, x.dtype());
-    }
-    auto result = output<T>(shape);
-    const std::int64_t length = (end - begin) * inner;
-    for (std::int64_t row = 0; row < outer; ++row)
-      std::copy_n(from + row * size * inner, length, result.data + row * length);
-    return result.value;
-  });
+  const std::size_t element = size_of(x.dtype());
+  const auto bytes = [&](std::int64_t length) { return static_cast<std::size_t>(length * sizes.inner) * element; };
+  auto part = std::make_shared<Buffer>(x.storage(), contiguous(buffer_of(x)) + bytes(begin));
+  if (sizes.outer != 1 && shape.numel() > 0) {
+    part->rows = static_cast<std::size_t>(sizes.outer);
+    part->row_bytes = bytes(end - begin);
+    part->stride_bytes = bytes(size);
+    part->pool = pool_;
+  }
+  return Value(std::move(part), shape, x.dtype());
 }
 
 Value OneDnnBackend::gather(const Value& x, const Value& indices) {
