@@ -112,11 +112,16 @@ async function set(page, control, value) {
   await page.locator(control).fill(value);
 }
 
-/** The fields that a page sends, but for the picture. */
-function sentFields(request) {
-  const body = request.postDataBuffer().toString('latin1');
-  const fields = [...body.matchAll(/name="([a-z_]+)"\r\n\r\n([^\r]*)/g)].map(([, name, value]) => [name, value]);
-  return Object.fromEntries(fields);
+/** Notes in `sent` which fields the page sends from now on, but for the picture. */
+async function noteSentFields(page) {
+  await page.evaluate(() => {
+    const { fetch } = window;
+    window.sent = [];
+    window.fetch = (path, init) => {
+      if (init?.body) window.sent.push(Object.fromEntries([...init.body].filter(([name]) => name !== 'image')));
+      return fetch(path, init);
+    };
+  });
 }
 
 async function assertNoSidewaysScroll(page) {
@@ -195,8 +200,7 @@ pageTest('Back&Refine strikes words out and several candidates can be chosen amo
 const ownDefaults = { address: () => serve('--candidates', '3', '--select', 'mbr', '--guidance', '2.1', '--steps', '7') };
 
 pageTest('what nobody has changed is left to the server', ownDefaults, async (page) => {
-  const sent = [];
-  page.on('request', (request) => request.method() === 'POST' && sent.push(sentFields(request)));
+  await noteSentFields(page);
   await caption(page);
   const shown = async () => Promise.all(['#steps', '#guidance', '#n', '#seed'].map((control) => page.inputValue(control)));
   assert.deepEqual(await shown(), ['7', '2.1', '3', '0']);
@@ -208,6 +212,7 @@ pageTest('what nobody has changed is left to the server', ownDefaults, async (pa
   await page.check('#best');
   await finish(page, () => page.click('#run'));
   const changed = { stream: 'true', guidance: '0', seed: '1000' };
+  const sent = await page.evaluate(() => window.sent);
   assert.deepEqual(sent, [{ stream: 'true' }, changed, { ...changed, back_refine: 'true', select: 'mbr' }]);
 });
 

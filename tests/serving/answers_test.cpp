@@ -50,7 +50,7 @@ TEST(Answers, AreChats) {
                         .candidates = {candidate("one of them", {}),
                                        candidate("two", {{"[CLS]", 1.0}, {"tw", 0.9}, {"##o", 0.8}, {"[SEP]", 1.0}})},
                         .trace = {}};
-  const nlohmann::json usage{{"prompt_tokens", 0}, {"completion_tokens", 5}, {"total_tokens", 5}};
+  const nlohmann::ordered_json usage{{"prompt_tokens", 0}, {"completion_tokens", 5}, {"total_tokens", 5}};
   const auto json = chat_json(caption, "req-1", 5);
   EXPECT_EQ(json["usage"], usage);
   EXPECT_EQ(json["choices"].size(), 2u);

@@ -246,10 +246,10 @@ TEST(ChatRequests, GoByTheNewestSentence) {
     return asked.sentence ? asked.sentence->parts.front().text : "none";
   };
   const std::string first = R"({"content": [{"type": "text", "text": "first [MASK]"}, )" + picture + "]}";
-  EXPECT_EQ(blanks_of(first + R"(, {"content": "second [MASK]"})"), "second");
+  EXPECT_EQ(blanks_of(first + R"(, {"content": "second [MASK]"})"), "second ");
   EXPECT_EQ(blanks_of(first + R"(, {"content": [{"type": "text", "text": "second [MASK]"}]}, {"content": "Answer."})"),
-            "second");
-  EXPECT_EQ(blanks_of(first + R"(, {"content": "Answer."})"), "first");
+            "second ");
+  EXPECT_EQ(blanks_of(first + R"(, {"content": "Answer."})"), "first ");
   EXPECT_EQ(blanks_of(R"({"content": "first [MASK]"}, {"content": [)" + picture + "]}"), "none");
 }
 
