@@ -1,3 +1,4 @@
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -23,8 +24,9 @@ struct ServeOptions {
   std::uint16_t port = 8080;
   std::string token;
   std::int64_t max_wait_ms = 5;
-  std::size_t max_queue = 128, max_body_mb = 20, max_header_kb = 16, max_images = 16, max_connections = 256;
+  std::size_t max_queue = 128, max_body_mb = 20, max_header_kb = 16, max_connections = 256;
   std::uint64_t max_megapixels = 100;
+  RequestLimits request;
   std::int64_t timeout = 30, max_request = 300;
 };
 
@@ -50,7 +52,7 @@ std::string token_of(const ServeOptions& options) {
 ApiOptions api_options(const ServeOptions& options) {
   ApiOptions api;
   api.token = token_of(options);
-  api.request.max_images = options.max_images;
+  api.request = options.request;
   api.max_body_bytes = options.max_body_mb << 20;
   api.max_queue = options.max_queue;
   api.max_pixels = options.max_megapixels * 1'000'000;
@@ -62,20 +64,45 @@ ApiOptions api_options(const ServeOptions& options) {
   return api;
 }
 
+/// Whether only this machine reaches an address.
 bool is_loopback(const std::string& host) {
-  return host.starts_with("127.") || host == "::1";
+  in6_addr v6;
+  if (::inet_pton(AF_INET6, host.c_str(), &v6) != 1) return host.starts_with("127.");
+  return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
+}
+
+/// A token comes in a field of a header, whose ends are trimmed.
+void check_token(const std::string& token) {
+  const bool printable = std::ranges::all_of(token, [](char c) { return c >= ' ' && c <= '~'; });
+  if (!printable || token.starts_with(' ') || token.ends_with(' '))
+    fail(ErrorCode::usage,
+         "--token (or $CAPDIFF_TOKEN): clients can send printable ASCII characters only, without spaces around them");
+}
+
+/// What is drawn where a request says nothing must be something that a request may say.
+void check_defaults(const GenerationOptions& drawn, const RequestLimits& limits) {
+  constexpr std::uint64_t kMaxSeed = std::uint64_t{1} << 53;
+  if (drawn.candidates > limits.max_candidates)
+    fail(ErrorCode::usage, "{} candidates by default are more than --max-candidates {}", drawn.candidates,
+         limits.max_candidates);
+  if (!drawn.left_to_right && drawn.steps > limits.max_steps)
+    fail(ErrorCode::usage, "{} steps by default are more than --max-steps {}", drawn.steps, limits.max_steps);
+  if (drawn.seed > kMaxSeed)
+    fail(ErrorCode::usage, "--seed {}: programs that read JSON know numbers up to {} exactly", drawn.seed, kMaxSeed);
 }
 
 int serve(const ServeOptions& options) {
-  if (options.max_images > options.max_queue)
+  if (options.request.max_images > options.max_queue)
     fail(ErrorCode::usage, "--max-images {}: a request's pictures must fit the queue (--max-queue {})",
-         options.max_images, options.max_queue);
+         options.request.max_images, options.max_queue);
   const ApiOptions api_choice = api_options(options);
-  if (api_choice.token.empty() && !is_loopback(options.host))
-    spdlog::warn("{} can be reached by others, and there is no --token: whoever reaches it may use it", options.host);
+  check_token(api_choice.token);
   // Bound first, so that a port in use is told before the model is loaded.
   HttpServer server(server_options(options));
+  if (api_choice.token.empty() && !is_loopback(options.host))
+    spdlog::warn("{} can be reached by others, and there is no --token: whoever reaches it may use it", options.host);
   LoadedModel model = load_model(options.model);
+  check_defaults(model.generation, options.request);
   load_clip(options.model, model, true);
   const ServedModel served{.method = ModelFolder::open(model.path).config().get_string("model_type"),
                            .max_words = model.captioner->max_words(),
@@ -86,8 +113,11 @@ int serve(const ServeOptions& options) {
   const bool v6 = options.host.find(':') != std::string::npos;
   write_to_stderr(fmt::format("serving {} on http://{}:{}/\n", model.path.string(),
                               v6 ? "[" + options.host + "]" : options.host, server.port()));
-  server.run(api);
-  return kDone;
+  const std::size_t lost = server.run(api);
+  if (lost == 0) return kDone;
+  write_to_stderr(fmt::format("ended by a second signal: {} accepted {} not answered\n", lost,
+                              lost == 1 ? "request was" : "requests were"));
+  std::_Exit(kFailed);  // at once: threads may be in the middle of a picture
 }
 
 }  // namespace
@@ -113,7 +143,9 @@ void add_serve(CLI::App& app, Action& action) {
   number("--max-queue", options->max_queue, 1, 100'000, "Pictures that may wait; more are refused with 429");
   number("--max-body-mb", options->max_body_mb, 1, 1024, "Size of a request, in MiB");
   number("--max-header-kb", options->max_header_kb, 1, 48, "Size of a request's header, in KiB");
-  number("--max-images", options->max_images, 1, 4096, "Pictures of one request");
+  number("--max-images", options->request.max_images, 1, 4096, "Pictures of one request");
+  number("--max-steps", options->request.max_steps, 1, 1'000'000, "Denoising steps that a request may ask for");
+  number("--max-candidates", options->request.max_candidates, 1, 1024, "Candidates that a request may ask for");
   number("--max-megapixels", options->max_megapixels, 1, 1000, "Size of a picture");
   number("--timeout-s", options->timeout, 1, 3600, "Seconds for a client to send a header, and to take an answer");
   number("--max-request-s", options->max_request, 1, 86'400, "Seconds for a request to be answered");

@@ -16,6 +16,7 @@ namespace {
 using nlohmann::json;
 using namespace std::chrono_literals;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 /// A folder with a tiny model, and what the command line says with it.
 class Serving : public testing::Test {
@@ -78,15 +79,15 @@ TEST_F(Serving, CaptionsAreThoseOfTheCommand) {
 TEST_F(Serving, SeveralPicturesHaveAnAnswerEach) {
   const json expected = offline("caption");
   const RunningServer server(with_model({}));
-  const HttpReply reply =
-      HttpClient(server.port())
-          .exchange(post_json(R"({"images": [")" + base64(picture_) + R"(", "Zm9v", ")" + base64(picture_) + R"("]})"));
+  const HttpReply reply = HttpClient(server.port())
+                              .exchange(post_json(R"({"images": [")" + base64(picture_) + R"(", "Zm9v", "!!", ")" +
+                                                  base64(picture_) + R"("]})"));
   ASSERT_EQ(reply.status, 200) << reply.body;
   const json results = json::parse(reply.body)["results"];
-  ASSERT_EQ(results.size(), 3u);
+  ASSERT_EQ(results.size(), 4u);
   EXPECT_EQ(results[0]["caption"], expected["caption"]);
-  EXPECT_EQ(results[1]["error"]["code"], "invalid_image");
-  EXPECT_EQ(without_words(results[2]["candidates"]), expected["candidates"]);
+  for (const std::size_t unreadable : {1, 2}) EXPECT_EQ(results[unreadable]["error"]["code"], "invalid_image");
+  EXPECT_EQ(without_words(results[3]["candidates"]), expected["candidates"]);
 }
 
 /// The data of the events of that name.
@@ -147,7 +148,13 @@ TEST_F(Serving, SpeaksTheOtherInterfaceToo) {
   EXPECT_THAT(stream.body,
               HasSubstr("\"delta\":{\"role\":\"assistant\",\"content\":\"" + expected["caption"].get<std::string>()));
   EXPECT_TRUE(stream.body.ends_with("data: [DONE]\n\n"));
+  const HttpReply counted = client.exchange(
+      post_json(R"({"stream": true, "n": 2, "stream_options": {"include_usage": true}, )" + messages + "}",
+                "/v1/chat/completions"));
+  EXPECT_THAT(counted.body, HasSubstr("\"index\":1"));
+  EXPECT_THAT(counted.body, HasSubstr("\"choices\":[],\"usage\":{\"prompt_tokens\":0"));
   const json model = json::parse(client.exchange(http_get("/v1/models")).body)["data"][0];
+  EXPECT_EQ(json::parse(client.exchange(http_get("/v1/models/default")).body), model);
   EXPECT_EQ(model["id"], "default");
   EXPECT_EQ(model["capdiff"]["method"], "ladic");
   EXPECT_EQ(model["capdiff"]["fill"], true);
@@ -200,8 +207,8 @@ TEST_F(Serving, RefusesWithACode) {
       {"half a form", http_post("/v1/captions", "multipart/form-data; boundary=x", "--x\r\n"), 400, "bad_request"},
       {"an unknown option", post_json("{" + member_ + R"(, "step": 1})"), 400, "invalid_option", "step"},
       {"a wrong value", post_json("{" + member_ + R"(, "steps": 0})"), 400, "invalid_option", "steps"},
-      {"a template that is too long", post_json("{" + member_ + R"(, "template": "[MASK:30]"})"), 400,
-       "invalid_option"},
+      {"a template that is too long", post_json("{" + member_ + R"(, "template": "[MASK:30]"})"), 400, "invalid_option",
+       "template"},
       {"another type", http_post("/v1/captions", "image/png", picture_), 415, "unsupported_media_type"},
       {"another path", http_get("/v1/other"), 404, "not_found"},
       {"a folder", http_get("/../etc/passwd"), 404, "not_found"},
@@ -334,16 +341,45 @@ TEST_F(Serving, FinishesWhatItHasAcceptedWhenItIsTerminated) {
   EXPECT_THAT(server.log(), HasSubstr(reply.fields.at("x-request-id")));
 }
 
+TEST_F(Serving, EndsAtOnceWhenItIsTerminatedTwice) {
+  RunningServer server(with_model({"--max-wait-ms", "10000"}));
+  HttpClient accepted(server.port()), idle(server.port());
+  accepted.send(post_form(picture_));
+  await_queue(server, 1);
+  server.terminate();
+  while (idle.exchange(http_get("/readyz")).status == 200) {
+  }
+  server.terminate();
+  EXPECT_EQ(server.wait(), 1);
+  EXPECT_THAT(server.log(), HasSubstr("a second signal ends it at once\n"));
+  EXPECT_THAT(server.log(), HasSubstr("ended by a second signal: "));
+}
+
 TEST_F(Serving, IsWronglyCalled) {
   const RunningServer server(with_model({}));
   const CommandResult taken =
       run_capdiff({"serve", "-m", folder_.path().string(), "--port", std::to_string(server.port())});
   EXPECT_EQ(taken.exit_code, 1);
   EXPECT_THAT(taken.errors, HasSubstr("Address already in use"));
-  EXPECT_EQ(run_capdiff({"serve", "-m", folder_.path().string(), "--host", "nowhere"}).exit_code, 2);
-  EXPECT_EQ(run_capdiff({"serve", "--port", "65536"}).exit_code, 2);
-  EXPECT_EQ(run_capdiff({"serve", "--max-images", "9", "--max-queue", "8", "-m", folder_.path().string()}).exit_code,
-            2);
+  const CommandResult name = run_capdiff({"serve", "-m", folder_.path().string(), "--host", "localhost"});
+  EXPECT_EQ(name.exit_code, 2);
+  EXPECT_THAT(name.errors, Not(HasSubstr("reached by others")));
+  for (const std::vector<std::string>& wrong :
+       std::vector<std::vector<std::string>>{{"--port", "65536"},
+                                             {"--max-images", "9", "--max-queue", "8"},
+                                             {"--token", "p\u00e4ssword"},
+                                             {"--token", "abc\u200b"},
+                                             {"--token", "abc "},
+                                             {"--steps", "1001"},
+                                             {"--steps", "9", "--max-steps", "8"},
+                                             {"--candidates", "17"},
+                                             {"--seed", "9007199254740993"}}) {
+    std::vector<std::string> arguments = with_model(wrong);
+    arguments.insert(arguments.begin(), {"serve", "--port", "0"});
+    const CommandResult result = run_capdiff(arguments);
+    EXPECT_EQ(result.exit_code, 2) << wrong[0] << " " << wrong[1] << ": " << result.errors;
+    EXPECT_THAT(result.errors, HasSubstr(wrong[0].substr(2))) << wrong[1];
+  }
 }
 
 }  // namespace

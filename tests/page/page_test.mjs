@@ -112,6 +112,18 @@ async function set(page, control, value) {
   await page.locator(control).fill(value);
 }
 
+/** Notes in `sent` which fields the page sends from now on, but for the picture. */
+async function noteSentFields(page) {
+  await page.evaluate(() => {
+    const { fetch } = window;
+    window.sent = [];
+    window.fetch = (path, init) => {
+      if (init?.body) window.sent.push(Object.fromEntries([...init.body].filter(([name]) => name !== 'image')));
+      return fetch(path, init);
+    };
+  });
+}
+
 async function assertNoSidewaysScroll(page) {
   const [content, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
   assert.ok(content <= window, `${content} px in a window of ${window}`);
@@ -183,6 +195,35 @@ pageTest('Back&Refine strikes words out and several candidates can be chosen amo
   await other.click();
   assert.equal((await wordsOf(page)).join(' '), text);
   assert.equal(await page.locator('#candidate-list button[aria-pressed="true"]').count(), 1);
+});
+
+const ownDefaults = { address: () => serve('--candidates', '3', '--select', 'mbr', '--guidance', '2.1', '--steps', '7') };
+
+pageTest('what nobody has changed is left to the server', ownDefaults, async (page) => {
+  await noteSentFields(page);
+  await caption(page);
+  const shown = async () => Promise.all(['#steps', '#guidance', '#n', '#seed'].map((control) => page.inputValue(control)));
+  assert.deepEqual(await shown(), ['7', '2.1', '3', '0']);
+  await page.check('#best');
+  await page.uncheck('#best');
+  await set(page, '#guidance', '0');
+  await set(page, '#seed', '1e3');
+  await finish(page, () => page.click('#run'));
+  await page.check('#best');
+  await finish(page, () => page.click('#run'));
+  const changed = { stream: 'true', guidance: '0', seed: '1000' };
+  const sent = await page.evaluate(() => window.sent);
+  assert.deepEqual(sent, [{ stream: 'true' }, changed, { ...changed, back_refine: 'true', select: 'mbr' }]);
+});
+
+const belowZero = { address: () => serve('--guidance', '-1.5', '--max-steps', '50', '--max-candidates', '4') };
+
+pageTest('sliders have what the server takes', belowZero, async (page) => {
+  await caption(page);
+  const range = (control) => page.locator(control).evaluate(({ min, value, max }) => [min, value, max].map(Number));
+  assert.deepEqual(await range('#guidance'), [-2, -1.5, 10]);
+  assert.deepEqual(await range('#steps'), [1, 30, 50]);
+  assert.deepEqual(await range('#n'), [1, 1, 4]);
 });
 
 pageTest('an exact length is kept', {}, async (page) => {
@@ -279,6 +320,21 @@ pageTest('what the server refuses is told, and another photo will do', { expecte
   assert.equal(await textOf(page, '#error'), '');
 });
 
+pageTest('nothing of the last photo stays beside one that is refused', { expectedErrors: REFUSED }, async (page) => {
+  await caption(page);
+  await page.setInputFiles('#file', { name: 'photo.png', mimeType: 'image/png', buffer: Buffer.from('not a photo') });
+  await page.locator('#error:not(:empty)').waitFor();
+  await page.locator('#cancel').waitFor({ state: 'hidden' });
+  for (const gone of ['#timeline', '#legend', '#candidates', '#copy', '#preview'])
+    assert.equal(await page.locator(gone).isVisible(), false, gone);
+  assert.deepEqual(await wordsOf(page), []);
+  assert.equal(await page.locator('#bars span').count(), 0);
+  assert.equal(await page.locator('#invitation').isVisible(), true);
+  await picture(page, 'refused');
+  await caption(page);
+  assert.equal(await page.locator('#timeline').isVisible(), true);
+});
+
 const guarded = { address: () => serve('--token', 'open sesame'), expectedErrors: REFUSED };
 
 pageTest('a token is asked for where one is needed', guarded, async (page) => {
@@ -286,7 +342,11 @@ pageTest('a token is asked for where one is needed', guarded, async (page) => {
   await page.fill('#token', 'wrong');
   await page.press('#token', 'Enter');
   await page.getByText('does not accept this token').waitFor();
-  await page.fill('#token', 'open sesame');
+  await page.fill('#token', 'open sesame\u200b');
+  await page.press('#token', 'Enter');
+  await page.getByText('This is not a token').waitFor();
+  assert.equal(await page.locator('#access').isVisible(), true);
+  await page.fill('#token', ' open sesame ');
   await page.press('#token', 'Enter');
   await page.locator('#access').waitFor({ state: 'hidden' });
   await caption(page);
@@ -349,6 +409,15 @@ pageTest('the keyboard is enough', {}, async (page) => {
   await tabTo('#file');
 });
 
+pageTest('focus stays on the page when a run takes away what has it', {}, async (page) => {
+  await caption(page);
+  for (const focused of ['#copy', '#replay', '#position', 'button.word']) {
+    await page.locator(focused).first().focus();
+    await finish(page, () => page.setInputFiles('#file', SCENE));
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'caption', focused);
+  }
+});
+
 pageTest('everything that can be operated has a name', {}, async (page) => {
   await caption(page);
   const nameless = await page.evaluate(() =>
@@ -369,6 +438,19 @@ pageTest('a phone is wide enough', { context: PHONE }, async (page) => {
   await assertNoSidewaysScroll(page);
   await picture(page, 'phone');
 });
+
+for (const [name, viewport] of [['upright', { width: 320, height: 568 }], ['on its side', { width: 740, height: 360 }]]) {
+  pageTest(`the caption can be seen to appear on a phone ${name}`, { context: { ...PHONE, viewport } }, async (page) => {
+    await caption(page);
+    const { top, bottom } = await page.locator('#caption').evaluate((box) => box.getBoundingClientRect());
+    assert.ok(top >= 0 && top + 60 < viewport.height, `the caption is from ${top} to ${bottom}`);
+    await assertNoSidewaysScroll(page);
+    await page.setInputFiles('#file', { name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from('text') });
+    await page.getByText('notes.txt is not a picture').waitFor();
+    const error = await page.locator('#error').evaluate((box) => box.getBoundingClientRect());
+    assert.ok(error.top >= 0 && error.bottom <= viewport.height, `the error is from ${error.top} to ${error.bottom}`);
+  });
+}
 
 pageTest('it is dark where people want it dark', { context: { ...DESK, colorScheme: 'dark' } }, async (page) => {
   const lightness = (property) =>

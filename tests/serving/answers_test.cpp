@@ -46,17 +46,34 @@ TEST(Answers, TellWhatWasDrawn) {
 }
 
 TEST(Answers, AreChats) {
-  const Caption caption{.text = "two", .candidates = {candidate("one", {}), candidate("two", {})}, .trace = {}};
+  const Caption caption{.text = "two",
+                        .candidates = {candidate("one of them", {}),
+                                       candidate("two", {{"[CLS]", 1.0}, {"tw", 0.9}, {"##o", 0.8}, {"[SEP]", 1.0}})},
+                        .trace = {}};
+  const nlohmann::ordered_json usage{{"prompt_tokens", 0}, {"completion_tokens", 5}, {"total_tokens", 5}};
   const auto json = chat_json(caption, "req-1", 5);
+  EXPECT_EQ(json["usage"], usage);
   EXPECT_EQ(json["choices"].size(), 2u);
   EXPECT_EQ(json["choices"][0]["message"]["content"], "two");
-  EXPECT_EQ(json["choices"][1]["message"]["content"], "one");
+  EXPECT_EQ(json["choices"][1]["message"]["content"], "one of them");
   EXPECT_EQ(json["choices"][0]["finish_reason"], "stop");
-  const auto chunks = chat_chunks(caption, "req-1", 5);
-  ASSERT_EQ(chunks.size(), 2u);
-  EXPECT_EQ(chunks[0]["choices"][0]["delta"]["content"], "two");
-  EXPECT_TRUE(chunks[0]["choices"][0]["finish_reason"].is_null());
-  EXPECT_EQ(chunks[1]["choices"][0]["finish_reason"], "stop");
+  for (const bool told : {false, true}) {
+    const auto chunks = chat_chunks(caption, "req-1", 5, told);
+    ASSERT_EQ(chunks.size(), told ? 5u : 4u);
+    for (std::size_t i = 0; i < 2; ++i) {
+      const auto &said = chunks[2 * i]["choices"][0], &done = chunks[2 * i + 1]["choices"][0];
+      EXPECT_EQ(said["index"], i);
+      EXPECT_EQ(said["delta"]["content"], i == 0 ? "two" : "one of them");
+      EXPECT_TRUE(said["finish_reason"].is_null());
+      EXPECT_EQ(done["index"], i);
+      EXPECT_EQ(done["finish_reason"], "stop");
+      EXPECT_EQ(chunks[i].contains("usage"), told);
+      if (told) EXPECT_TRUE(chunks[i]["usage"].is_null());
+    }
+    if (!told) continue;
+    EXPECT_EQ(chunks[4]["choices"].size(), 0u);
+    EXPECT_EQ(chunks[4]["usage"], usage);
+  }
 }
 
 TEST(Allowances, AreGivenBack) {

@@ -194,6 +194,45 @@ TEST_F(Batching, DropsWhatIsAbandoned) {
   EXPECT_EQ(captioner_.runs(), (std::vector<std::size_t>{1, 1}));
 }
 
+TEST_F(Batching, GivesBackPlacesAndMemoryOfWhatIsAbandoned) {
+  Batcher batcher(captioner_, {.max_wait = 0ms, .max_waiting_bytes = 40}, [](const BatchRecord&) {});
+  Answer first = hold(batcher);
+  std::atomic<bool> gone = false;
+  const auto submit_leaving = [&] {
+    auto [left, never] = job(10);
+    left.abandoned = [&] { return gone.load(); };
+    batcher.submit(std::move(left));
+  };
+  submit_leaving();
+  EXPECT_EQ(places_.taken(), 1u);
+  batcher.drop_abandoned();
+  EXPECT_EQ(places_.taken(), 1u);
+  gone = true;
+  batcher.drop_abandoned();
+  EXPECT_EQ(places_.taken(), 0u);
+  // Nor does its memory keep others waiting, although the captioner is held.
+  submit_leaving();
+  Answer second = submit(batcher, 10);
+  // Whoever waits for memory may leave, too.
+  submit_leaving();
+  EXPECT_EQ(places_.taken(), 1u);
+  captioner_.held = false;
+  EXPECT_EQ(first.get() + second.get(), "110");
+}
+
+TEST_F(Batching, DropsTheOneThatWaitsForOthers) {
+  Batcher batcher(captioner_, {.max_rows = 2, .max_wait = 10'000ms}, [](const BatchRecord&) {});
+  std::atomic<bool> gone = false;
+  auto [left, never] = job(2, {.seed = 1});
+  left.abandoned = [&] { return gone.load(); };
+  batcher.submit(std::move(left));
+  gone = true;
+  batcher.drop_abandoned();
+  EXPECT_THROW(never.get(), std::future_error);
+  Answer second = submit(batcher, 3), third = submit(batcher, 4);
+  EXPECT_EQ(second.get() + third.get(), "34");
+}
+
 TEST_F(Batching, EndsARunThatNobodyWaitsFor) {
   Batcher batcher(captioner_, {.max_wait = 0ms}, [](const BatchRecord&) {});
   std::atomic<bool> gone = false;

@@ -33,7 +33,8 @@ TEST(CaptionRequests, HaveThePicturesThatWereSent) {
   ASSERT_EQ(one.pictures.size(), 1u);
   EXPECT_EQ(bytes_of(one.pictures[0]), "foo");
   EXPECT_FALSE(one.several);
-  EXPECT_EQ(bytes_of(request(R"({"image": "data:image/png;base64,Zm9vYg=="})").pictures[0]), "foob");
+  for (const char* url : {"data:image/png;base64,Zm9vYg==", "DATA:image/PNG;BASE64,Zm9vYg=="})
+    EXPECT_EQ(bytes_of(request(R"({"image": ")" + std::string(url) + "\"}").pictures[0]), "foob");
   const CaptionRequest many = request(R"({"images": ["Zm9v", "data:;base64,Zg=="]})");
   ASSERT_EQ(many.pictures.size(), 2u);
   EXPECT_EQ(bytes_of(many.pictures[1]), "f");
@@ -108,7 +109,7 @@ TEST(CaptionRequests, RefuseWrongJson) {
   for (const char* text : {"", "{", "[]", "1", "{\"image\": \"Zm9v\"} x", "{\"a\": 1, \"a\": 2}", "\xff"})
     expect_refusal(Refusal::invalid_json, "", "", [&] { request(text); });
   expect_refusal(Refusal::invalid_json, "", "deeper", [] { request(std::string(100, '[') + std::string(100, ']')); });
-  expect_refusal(Refusal::invalid_json, "", "4096 values", [] {
+  expect_refusal(Refusal::invalid_json, "", "4099 values", [] {
     std::string many = "{\"x\": [";
     for (int i = 0; i < 5000; ++i) many += "[],";
     request(many + "[]]}");
@@ -124,13 +125,50 @@ TEST(CaptionRequests, RefuseWhatIsNoPicture) {
   expect_refusal(Refusal::invalid_image, "image", "not base64", [] { request(R"({"image": "Zm9"})"); });
   expect_refusal(Refusal::invalid_image, "image", "without", [] { request(R"({"image": "data:image/png,Zm9v"})"); });
   expect_refusal(Refusal::invalid_image, "image", "without", [] { request(R"({"image": "data:"})"); });
-  expect_refusal(Refusal::invalid_image, "images", "not a string", [] { request(R"({"images": [null]})"); });
   expect_refusal(Refusal::invalid_image, "image", "no picture", [] { request(R"({"images": []})"); });
   expect_refusal(Refusal::invalid_option, "images", "array", [] { request(R"({"images": "Zm9v"})"); });
   expect_refusal(Refusal::invalid_option, "images", "together",
                  [] { request(R"({"image": "Zm9v", "images": ["Zm9v"]})"); });
   expect_refusal(Refusal::too_large, "images", "limit of 3",
                  [] { request(R"({"images": ["Zm9v", "Zm9v", "Zm9v", "Zm9v"]})"); });
+}
+
+TEST(CaptionRequests, SeveralPicturesHaveTheirProblemsInTheirPlaces) {
+  const CaptionRequest asked = request(R"({"images": ["Zm9v", "!!", "http://a/b.png"]})");
+  ASSERT_EQ(asked.pictures.size(), 3u);
+  EXPECT_FALSE(asked.pictures[0].problem);
+  expect_refusal(Refusal::invalid_image, "images", "not base64",
+                 [&] { std::rethrow_exception(asked.pictures[1].problem); });
+  expect_refusal(Refusal::url_not_allowed, "images", "fetches nothing",
+                 [&] { std::rethrow_exception(asked.pictures[2].problem); });
+  const CaptionRequest none = request(R"({"images": [null]})");
+  expect_refusal(Refusal::invalid_image, "images", "not a string",
+                 [&] { std::rethrow_exception(none.pictures[0].problem); });
+}
+
+TEST(CaptionRequests, KeepToTheLimitsOfTheServer) {
+  const RequestLimits limits{.max_images = 5000, .max_candidates = 4, .max_steps = 40};
+  const auto limited = [&](const std::string& members) {
+    return parse_caption_request("application/json", R"({"image": "Zm9v", )" + members + "}", kDenoising, limits);
+  };
+  EXPECT_EQ(limited(R"("n": 4, "steps": 40)").options.candidates, 4);
+  expect_refusal(Refusal::invalid_option, "n", "4", [&] { limited(R"("n": 5)"); });
+  expect_refusal(Refusal::invalid_option, "steps", "40", [&] { limited(R"("steps": 41)"); });
+  expect_refusal(Refusal::invalid_option, "every", "40", [&] { limited(R"("every": 41)"); });
+  // All choices of lengths together are no more work than 4 captions of 40 steps.
+  EXPECT_TRUE(limited(R"("steps": 20, "template": "[MASK:1-8]")").sentence);
+  expect_refusal(Refusal::invalid_option, "template", "", [&] { limited(R"("steps": 20, "template": "[MASK:1-9]")"); });
+  EXPECT_TRUE(limited(R"("steps": 40, "n": 4, "template": "[MASK]")").sentence);
+
+  std::string json = "{\"images\": [", form;
+  for (std::size_t i = 0; i < limits.max_images; ++i) {
+    json += "\"Zm9v\",";
+    form += form_field("image", "foo");
+  }
+  json.back() = ']';
+  form += form_field("n", "2") + form_field("steps", "7");
+  EXPECT_EQ(parse_caption_request("application/json", json + "}", kDenoising, limits).pictures.size(), 5000u);
+  EXPECT_EQ(parse_caption_request(kForm, form + "--xyz--", kDenoising, limits).pictures.size(), 5000u);
 }
 
 TEST(CaptionRequests, FetchNothing) {
@@ -199,6 +237,38 @@ TEST(ChatRequests, FillSentencesWithBlanks) {
       kDenoising, {});
   ASSERT_TRUE(asked.sentence);
   EXPECT_EQ(asked.sentence->parts.size(), 3u);
+}
+
+TEST(ChatRequests, GoByTheNewestSentence) {
+  const std::string picture = R"({"type": "image_url", "image_url": "Zm9v"})";
+  const auto blanks_of = [&](const std::string& messages) {
+    const CaptionRequest asked = parse_chat_request("{\"messages\": [" + messages + "]}", kDenoising, {});
+    return asked.sentence ? asked.sentence->parts.front().text : "none";
+  };
+  const std::string first = R"({"content": [{"type": "text", "text": "first [MASK]"}, )" + picture + "]}";
+  EXPECT_EQ(blanks_of(first + R"(, {"content": "second [MASK]"})"), "second ");
+  EXPECT_EQ(blanks_of(first + R"(, {"content": [{"type": "text", "text": "second [MASK]"}]}, {"content": "Answer."})"),
+            "second ");
+  EXPECT_EQ(blanks_of(first + R"(, {"content": "Answer."})"), "first ");
+  EXPECT_EQ(blanks_of(R"({"content": "first [MASK]"}, {"content": [)" + picture + "]}"), "none");
+}
+
+TEST(ChatRequests, HaveOptionsOfTheirOwn) {
+  const auto with = [](const std::string& members, const ServedModel& model = kDenoising) {
+    return parse_chat_request(
+        R"({"messages": [{"content": [{"type": "image_url", "image_url": "Zm9v"}]}], )" + members + "}", model, {});
+  };
+  EXPECT_EQ(with(R"("seed": -1)").options.seed, static_cast<std::uint64_t>(-1));
+  EXPECT_TRUE(with(R"("stream": true)", kLeftToRight).stream);
+  EXPECT_FALSE(with(R"("stream": null, "stream_options": null)").stream);
+  EXPECT_FALSE(with(R"("stream": true, "stream_options": {})").stream_usage);
+  EXPECT_TRUE(with(R"("stream": true, "stream_options": {"include_usage": true})").stream_usage);
+  for (const auto& [param, members] : std::initializer_list<std::pair<std::string, std::string>>{
+           {"stream", R"("stream": "true")"},
+           {"seed", R"("seed": 1.5)"},
+           {"stream_options", R"("stream_options": true)"},
+           {"stream_options", R"("stream_options": {"include_usage": 1})"}})
+    expect_refusal(Refusal::invalid_option, param, param, [&] { with(members); });
 }
 
 TEST(ChatRequests, AreRefused) {

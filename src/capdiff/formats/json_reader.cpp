@@ -81,7 +81,7 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
     if (error.id == kNumberOutOfRange) fail(code_, "{}: not valid JSON: a number is out of range", source_);
     const std::string_view before = text_.substr(0, std::min(position, text_.size()));
     const std::string record = records_ ? fmt::format(", in {}[{}]", records_key_, index_) : "";
-    fail(code_, "{}: not valid JSON (line {}{}); the file may be truncated", source_,
+    fail(code_, "{}: not valid JSON (line {}{}); it may be truncated", source_,
          1 + std::count(before.begin(), before.end(), '\n'), record);
   }
 

@@ -1,7 +1,9 @@
 #include "capdiff/serving/answers.h"
 
 #include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "capdiff/text/unicode.h"
 
@@ -40,6 +42,31 @@ Json chat_choice(std::size_t index, const char* member, Json message, const char
 
 Json chat_object(const std::string& id, std::int64_t created, const char* kind, Json choices) {
   return {{"id", id}, {"object", kind}, {"created", created}, {"model", "default"}, {"choices", std::move(choices)}};
+}
+
+/// The choices of a chat: the caption, then the other candidates.
+std::vector<std::string> choices_of(const Caption& caption) {
+  std::vector<std::string> texts{caption.text};
+  const Candidate& first = chosen(caption);
+  for (const Candidate& candidate : caption.candidates)
+    if (&candidate != &first) texts.push_back(candidate.text);
+  return texts;
+}
+
+std::size_t count_tokens(const Candidate& candidate) {
+  if (candidate.pieces.empty()) {
+    std::istringstream words(candidate.text);
+    return static_cast<std::size_t>(std::distance(std::istream_iterator<std::string>(words), {}));
+  }
+  return static_cast<std::size_t>(
+      std::ranges::count_if(candidate.pieces, [](const TracedPiece& piece) { return !is_special(piece.text); }));
+}
+
+/// A picture is no text, and nothing reads the text beside it: the prompt has no tokens.
+Json usage_json(const Caption& caption) {
+  std::size_t tokens = 0;
+  for (const Candidate& candidate : caption.candidates) tokens += count_tokens(candidate);
+  return {{"prompt_tokens", 0}, {"completion_tokens", tokens}, {"total_tokens", tokens}};
 }
 
 }  // namespace
@@ -89,7 +116,7 @@ Json step_json(const WatchedCall& call) {
           {"pieces", step["pieces"]}};
 }
 
-Json models_json(const ServedModel& model, const RequestLimits& limits, std::size_t max_body_bytes) {
+Json model_json(const ServedModel& model, const RequestLimits& limits, std::size_t max_body_bytes) {
   const GenerationOptions& options = model.generation;
   Json defaults{{"seed", options.seed}, {"candidates", options.candidates}, {"select", name_of(options.select)}};
   if (model.denoises()) {
@@ -106,32 +133,43 @@ Json models_json(const ServedModel& model, const RequestLimits& limits, std::siz
                {"limits",
                 {{"max_body_bytes", max_body_bytes},
                  {"max_images", limits.max_images},
-                 {"max_candidates", RequestLimits::kMaxCandidates},
-                 {"max_steps", RequestLimits::kMaxSteps}}}};
-  return {{"object", "list"},
-          {"data", Json::array({{{"id", "default"},
-                                 {"object", "model"},
-                                 {"created", model.created},
-                                 {"owned_by", "capdiff"},
-                                 {"capdiff", std::move(capdiff)}}})}};
+                 {"max_candidates", limits.max_candidates},
+                 {"max_steps", limits.max_steps}}}};
+  return {{"id", "default"},
+          {"object", "model"},
+          {"created", model.created},
+          {"owned_by", "capdiff"},
+          {"capdiff", std::move(capdiff)}};
+}
+
+Json models_json(Json model) {
+  return {{"object", "list"}, {"data", Json::array({std::move(model)})}};
 }
 
 Json chat_json(const Caption& caption, const std::string& id, std::int64_t created) {
-  std::vector<std::string> texts{caption.text};
-  const Candidate& first = chosen(caption);
-  for (const Candidate& candidate : caption.candidates)
-    if (&candidate != &first) texts.push_back(candidate.text);
   Json choices = Json::array();
-  for (std::size_t i = 0; i < texts.size(); ++i)
-    choices.push_back(chat_choice(i, "message", {{"role", "assistant"}, {"content", texts[i]}}, "stop"));
-  return chat_object(id, created, "chat.completion", std::move(choices));
+  for (const std::string& text : choices_of(caption))
+    choices.push_back(chat_choice(choices.size(), "message", {{"role", "assistant"}, {"content", text}}, "stop"));
+  Json answer = chat_object(id, created, "chat.completion", std::move(choices));
+  answer["usage"] = usage_json(caption);
+  return answer;
 }
 
-std::vector<Json> chat_chunks(const Caption& caption, const std::string& id, std::int64_t created) {
-  const Json said = chat_choice(0, "delta", {{"role", "assistant"}, {"content", caption.text}}, nullptr);
-  const Json done = chat_choice(0, "delta", Json::object(), "stop");
-  return {chat_object(id, created, "chat.completion.chunk", Json::array({said})),
-          chat_object(id, created, "chat.completion.chunk", Json::array({done}))};
+std::vector<Json> chat_chunks(const Caption& caption, const std::string& id, std::int64_t created, bool usage) {
+  std::vector<Json> chunks;
+  const auto add = [&](Json choices) {
+    chunks.push_back(chat_object(id, created, "chat.completion.chunk", std::move(choices)));
+    if (usage) chunks.back()["usage"] = nullptr;
+  };
+  const std::vector<std::string> texts = choices_of(caption);
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    add(Json::array({chat_choice(i, "delta", {{"role", "assistant"}, {"content", texts[i]}}, nullptr)}));
+    add(Json::array({chat_choice(i, "delta", Json::object(), "stop")}));
+  }
+  if (!usage) return chunks;
+  add(Json::array());
+  chunks.back()["usage"] = usage_json(caption);
+  return chunks;
 }
 
 }  // namespace capdiff

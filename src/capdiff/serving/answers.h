@@ -23,11 +23,15 @@ std::vector<CaptionWord> words_of(const Candidate& candidate);
 nlohmann::ordered_json caption_json(const Caption& caption, const GenerationOptions& options, double seconds);
 /// An event of a stream: {"call", "calls", "t", "text", "pieces"}.
 nlohmann::ordered_json step_json(const WatchedCall& call);
+/// The one model, as GET /v1/models lists it and GET /v1/models/default tells it.
+nlohmann::ordered_json model_json(const ServedModel& model, const RequestLimits& limits, std::size_t max_body_bytes);
 /// The list of GET /v1/models.
-nlohmann::ordered_json models_json(const ServedModel& model, const RequestLimits& limits, std::size_t max_body_bytes);
-/// A whole chat.completion: the caption first, then the other candidates.
+nlohmann::ordered_json models_json(nlohmann::ordered_json model);
+/// A whole chat.completion: the caption first, then the other candidates, and how many tokens they have: pieces of
+/// words or, where a method does not tell pieces, words.
 nlohmann::ordered_json chat_json(const Caption& caption, const std::string& id, std::int64_t created);
-/// The two chat.completion.chunk of a streamed one.
-std::vector<nlohmann::ordered_json> chat_chunks(const Caption& caption, const std::string& id, std::int64_t created);
+/// The chat.completion.chunk of a streamed one: two for every choice and, with `usage`, a last one that has the tokens.
+std::vector<nlohmann::ordered_json> chat_chunks(const Caption& caption, const std::string& id, std::int64_t created,
+                                                bool usage);
 
 }  // namespace capdiff

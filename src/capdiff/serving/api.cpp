@@ -23,6 +23,8 @@
 namespace capdiff {
 namespace {
 
+constexpr std::string_view kModelPath = "/v1/models/";
+
 /// SHA-256 hides the length of a token, and where two differ.
 std::string digest(const std::string& token) {
   return sha256_hex(std::as_bytes(std::span(token)));
@@ -30,6 +32,7 @@ std::string digest(const std::string& token) {
 
 /// A picture that a client has sent, decoded.
 Image decode_sent(const SentPicture& picture, std::uint64_t max_pixels) {
+  if (picture.problem) std::rethrow_exception(picture.problem);
   try {
     return decode(picture.bytes, "the picture", {.max_pixels = max_pixels});
   } catch (const Error& error) {
@@ -45,11 +48,12 @@ struct Api::Route {
   std::string_view path;  ///< of the page's files any
   bool post;              ///< POST, otherwise GET
   bool protected_;        ///< asks for the token
-  HttpResponse (Api::*answer)(const HttpRequest&) const;
+  HttpResponse (Api::*answer)(const HttpRequest&);
 };
 
 const Api::Route* Api::find_route(std::string_view target) {
   static constexpr Route kPage{"page", false, false, &Api::page};
+  static constexpr Route kModel{"/v1/models/{model}", false, true, &Api::model};
   static constexpr std::array<Route, 6> kRoutes{{{"/healthz", false, false, &Api::health},
                                                  {"/readyz", false, false, &Api::readiness},
                                                  {"/metrics", false, true, &Api::metrics},
@@ -58,6 +62,7 @@ const Api::Route* Api::find_route(std::string_view target) {
                                                  {"/v1/chat/completions", true, true, nullptr}}};
   const auto found = std::ranges::find(kRoutes, target, &Route::path);
   if (found != kRoutes.end()) return &*found;
+  if (target.starts_with(kModelPath)) return &kModel;
   return find_page_file(target) ? &kPage : nullptr;
 }
 
@@ -80,6 +85,18 @@ bool Api::authorized(const std::string& field) const {
   if (!given.starts_with(scheme)) return false;
   const std::string a = digest(field.substr(scheme.size())), b = digest(options_.token);
   return CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
+bool Api::full() {
+  if (!places_.exhausted()) return false;
+  decoders_.drop_unwanted();
+  batcher_.drop_abandoned();
+  return places_.exhausted();
+}
+
+Allowance::Ticket Api::take_place() {
+  Allowance::Ticket place = places_.take(1);
+  return place || full() ? place : places_.take(1);
 }
 
 HttpResponse Api::queue_full(const std::string& id) const {
@@ -111,38 +128,51 @@ std::optional<HttpResponse> Api::refusal(const HttpRequest& head) {
     return refused(
         Refusal::unsupported_media_type,
         "send application/json" + std::string(head.target == "/v1/captions" ? " or multipart/form-data" : ""));
-  if (places_.exhausted()) return queue_full(head.id);
+  if (full()) return queue_full(head.id);
   return std::nullopt;
 }
 
 void Api::handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) {
   const Route* route = find_route(request.target);
   if (route->answer) return exchange->respond((this->*route->answer)(request));
-  Allowance::Ticket place = places_.take(1);
+  Allowance::Ticket place = take_place();
   if (!place) return exchange->respond(queue_full(request.id));
   const bool chat = request.target == "/v1/chat/completions";
-  decoders_.post([this, pending = std::make_shared<PendingRequest>(std::move(request), std::move(exchange),
-                                                                   std::move(place), chat)] { caption(pending); });
+  post(std::make_shared<PendingRequest>(std::move(request), std::move(exchange), std::move(place), chat),
+       &Api::caption);
 }
 
-void Api::caption(std::shared_ptr<PendingRequest> pending) {
-  if (pending->abandoned()) return;
-  try {
-    const HttpRequest& http = pending->http();
-    pending->begin(pending->is_chat() ? parse_chat_request(*http.body, model_, options_.request)
-                                      : parse_caption_request(http.content_type, *http.body, model_, options_.request));
-    CaptionRequest& asked = pending->asked();
-    std::vector<Allowance::Ticket> places{pending->take_place()};
-    while (places.size() < asked.pictures.size())
-      if (Allowance::Ticket place = places_.take(1))
-        places.push_back(std::move(place));
-      else
-        refuse(Refusal::queue_full, "", "as many pictures wait as the server takes; try again");
-    for (std::size_t i = 0; i < places.size(); ++i) caption_picture(pending, i, std::move(places[i]));
-    pending->forget_body();
-  } catch (...) {
-    pending->refuse_all(std::current_exception());
-  }
+void Api::post(const std::shared_ptr<PendingRequest>& pending,
+               void (Api::*task)(const std::shared_ptr<PendingRequest>&)) {
+  const auto run = [this, pending, task] {
+    try {
+      (this->*task)(pending);
+    } catch (...) {
+      pending->refuse_all(std::current_exception());
+    }
+  };
+  decoders_.post(run, [pending] { return pending->abandoned(); });
+}
+
+void Api::caption(const std::shared_ptr<PendingRequest>& pending) {
+  const HttpRequest& http = pending->http();
+  pending->begin(pending->is_chat() ? parse_chat_request(*http.body, model_, options_.request)
+                                    : parse_caption_request(http.content_type, *http.body, model_, options_.request));
+  const std::size_t pictures = pending->asked().pictures.size();
+  for (std::size_t places = 1; places < pictures; ++places)
+    if (Allowance::Ticket place = take_place())
+      pending->add_place(std::move(place));
+    else
+      refuse(Refusal::queue_full, "", "as many pictures wait as the server takes; try again");
+  for (std::size_t i = 1; i < std::min(pictures, options_.decoders); ++i) post(pending, &Api::decode_next);
+  decode_next(pending);
+}
+
+void Api::decode_next(const std::shared_ptr<PendingRequest>& pending) {
+  auto next = pending->take_picture();
+  if (!next || pending->abandoned()) return;
+  caption_picture(pending, next->first, std::move(next->second));
+  post(pending, &Api::decode_next);
 }
 
 void Api::caption_picture(const std::shared_ptr<PendingRequest>& pending, std::size_t picture,
@@ -155,14 +185,24 @@ void Api::caption_picture(const std::shared_ptr<PendingRequest>& pending, std::s
                  .abandoned = [pending] { return pending->abandoned(); },
                  .done = [pending, picture](const Caption& caption) { pending->done(picture, caption); },
                  .failed = [pending, picture](std::exception_ptr error) { pending->failed(picture, error); }};
+  std::exception_ptr problem;
   try {
     job.image = decode_sent(asked.pictures[picture], options_.max_pixels);
   } catch (...) {
-    return pending->failed(picture, std::current_exception());
+    problem = std::current_exception();
   }
+  pending->decoded();
+  if (problem) return pending->failed(picture, problem);
   if (asked.stream && !pending->is_chat())
     job.options.watch = [pending](const WatchedCall& call) { pending->watched(call); };
   batcher_.submit(std::move(job));
+}
+
+void Api::drain(std::size_t accepted) {
+  draining_ = true;
+  if (accepted > 0)
+    write_to_stderr(fmt::format("ending once {} {} answered; a second signal ends it at once\n", accepted,
+                                accepted == 1 ? "request is" : "requests are"));
 }
 
 void Api::finished(const HttpRecord& record) {
@@ -176,26 +216,32 @@ void Api::finished(const HttpRecord& record) {
                               record.seconds * 1e3, record.bytes));
 }
 
-HttpResponse Api::health(const HttpRequest&) const {
+HttpResponse Api::health(const HttpRequest&) {
   return {.body = R"({"status":"ok"})"};
 }
 
-HttpResponse Api::readiness(const HttpRequest& request) const {
+HttpResponse Api::readiness(const HttpRequest& request) {
   if (draining_) return error_response({Refusal::draining, "", "the server is about to end"}, request.id);
-  if (places_.exhausted()) return error_response({Refusal::busy, "", "the queue is full"}, request.id);
+  if (full()) return error_response({Refusal::busy, "", "the queue is full"}, request.id);
   return {.body = R"({"status":"ready"})"};
 }
 
-HttpResponse Api::metrics(const HttpRequest&) const {
+HttpResponse Api::metrics(const HttpRequest&) {
   return {.content_type = "text/plain; version=0.0.4; charset=utf-8",
           .body = metrics_.text({.queued = places_.taken(), .connections = connections_()})};
 }
 
-HttpResponse Api::models(const HttpRequest&) const {
-  return {.body = dump(models_json(model_, options_.request, options_.max_body_bytes))};
+HttpResponse Api::models(const HttpRequest&) {
+  return {.body = dump(models_json(model_json(model_, options_.request, options_.max_body_bytes)))};
 }
 
-HttpResponse Api::page(const HttpRequest& request) const {
+HttpResponse Api::model(const HttpRequest& request) {
+  if (request.target.substr(kModelPath.size()) != "default")
+    return error_response({Refusal::not_found, "model", "the model is called \"default\""}, request.id);
+  return {.body = dump(model_json(model_, options_.request, options_.max_body_bytes))};
+}
+
+HttpResponse Api::page(const HttpRequest& request) {
   return page_response(*find_page_file(request.target));
 }
 

@@ -38,22 +38,30 @@ class Api final : public HttpHandler {
   std::optional<HttpResponse> refusal(const HttpRequest& head) override;
   void handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) override;
   void finished(const HttpRecord& record) override;
-  void drain() override { draining_ = true; }
+  void drain(std::size_t accepted) override;
 
  private:
   struct Route;
 
   static const Route* find_route(std::string_view target);
   bool authorized(const std::string& field) const;
+  /// A place in the queue or, where it is full of pictures that somebody waits for, null.
+  Allowance::Ticket take_place();
+  bool full();
   HttpResponse queue_full(const std::string& id) const;
-  HttpResponse health(const HttpRequest& request) const;
-  HttpResponse readiness(const HttpRequest& request) const;
-  HttpResponse metrics(const HttpRequest& request) const;
-  HttpResponse models(const HttpRequest& request) const;
-  HttpResponse page(const HttpRequest& request) const;
+  HttpResponse health(const HttpRequest& request);
+  HttpResponse readiness(const HttpRequest& request);
+  HttpResponse metrics(const HttpRequest& request);
+  HttpResponse models(const HttpRequest& request);
+  HttpResponse model(const HttpRequest& request);
+  HttpResponse page(const HttpRequest& request);
   /// Reads a request and hands its pictures on; on a thread of the pool.
-  void caption(std::shared_ptr<PendingRequest> pending);
+  void caption(const std::shared_ptr<PendingRequest>& pending);
+  /// Decodes the next picture of a request and stands in line for the one after it, so that a request with many is in
+  /// nobody's way.
+  void decode_next(const std::shared_ptr<PendingRequest>& pending);
   void caption_picture(const std::shared_ptr<PendingRequest>& pending, std::size_t picture, Allowance::Ticket place);
+  void post(const std::shared_ptr<PendingRequest>& pending, void (Api::*task)(const std::shared_ptr<PendingRequest>&));
 
   const ServedModel model_;
   const ApiOptions options_;

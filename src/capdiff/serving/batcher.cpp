@@ -8,6 +8,8 @@
 namespace capdiff {
 namespace {
 
+constexpr std::chrono::milliseconds kLookForAbandoned{50};
+
 /// Equal for options that draw in the same way; empty where a job cannot share its run.
 std::string kind_of_run(const CaptionJob& job) {
   if (job.sentence || job.options.watch) return {};
@@ -41,12 +43,34 @@ void Batcher::submit(CaptionJob job) {
   std::string kind = kind_of_run(job);
   const std::size_t bytes = job.image.rgb.size();
   std::unique_lock lock(mutex_);
-  changed_.wait(lock,
-                [&] { return stopping_ || queue_.empty() || waiting_bytes_ + bytes <= options_.max_waiting_bytes; });
+  const auto has_room = [&] {
+    return stopping_ || queue_.empty() || waiting_bytes_ + bytes <= options_.max_waiting_bytes;
+  };
+  while (!changed_.wait_for(lock, kLookForAbandoned, has_room)) {
+    if (job.abandoned()) return;
+    if (drop_abandoned_locked()) changed_.notify_all();
+  }
   if (stopping_) return;
   waiting_bytes_ += bytes;
   queue_.push_back({std::move(job), std::move(kind), Clock::now()});
   lock.unlock();
+  changed_.notify_all();
+}
+
+bool Batcher::drop_abandoned_locked() {
+  const auto dropped = std::erase_if(queue_, [this](const Waiting& waiting) {
+    const bool abandoned = waiting.job.abandoned();
+    if (abandoned) waiting_bytes_ -= waiting.job.image.rgb.size();
+    return abandoned;
+  });
+  return dropped > 0;
+}
+
+void Batcher::drop_abandoned() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!drop_abandoned_locked()) return;
+  }
   changed_.notify_all();
 }
 
@@ -64,7 +88,7 @@ std::vector<CaptionJob> Batcher::next_batch() {
   const auto candidates = static_cast<std::size_t>(queue_.front().job.options.candidates);
   const std::size_t room = kind.empty() ? 1 : std::max<std::size_t>(1, options_.max_rows / candidates);
   changed_.wait_until(lock, queue_.front().since + options_.max_wait,
-                      [&] { return stopping_ || waiting_like_first() >= room; });
+                      [&] { return stopping_ || queue_.empty() || waiting_like_first() >= room; });
   if (stopping_) return {};
   std::vector<CaptionJob> batch;
   for (auto waiting = queue_.begin(); waiting != queue_.end() && batch.size() < room;) {

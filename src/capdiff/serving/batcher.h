@@ -53,8 +53,10 @@ class Batcher {
   Batcher(const Batcher&) = delete;
   Batcher& operator=(const Batcher&) = delete;
 
-  /// Adds a job to the queue. Waits while the pixels in it take too much memory.
+  /// Adds a job to the queue. Waits while the pixels in it take too much memory, or until the job is abandoned.
   void submit(CaptionJob job);
+  /// Gives back the places and the memory of jobs that are abandoned before their turn comes.
+  void drop_abandoned();
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -65,6 +67,8 @@ class Batcher {
     Clock::time_point since;
   };
 
+  /// Whether it has dropped any; with the lock held.
+  bool drop_abandoned_locked();
   void compute_until_stopped();
   /// The next jobs to compute, or none when the batcher stops.
   std::vector<CaptionJob> next_batch();

@@ -18,6 +18,7 @@ using JsonValue = nlohmann::json;
 
 constexpr std::size_t kMaxJsonValues = 4096;
 constexpr std::size_t kMaxSentence = 1000;  ///< bytes
+constexpr auto kMinChatSeed = std::numeric_limits<std::int64_t>::min();
 constexpr auto kMaxSeed = std::numeric_limits<std::int64_t>::max();
 
 enum class OptionType { integer, number, boolean, text };
@@ -66,9 +67,9 @@ std::size_t json_values(std::string_view text) {
   return values;
 }
 
-JsonValue parse_body(std::string_view body) {
-  if (json_values(body) > kMaxJsonValues)
-    refuse(Refusal::invalid_json, "", "the body has more than {} values", kMaxJsonValues);
+JsonValue parse_body(std::string_view body, const RequestLimits& limits) {
+  const std::size_t max_values = kMaxJsonValues + limits.max_images;
+  if (json_values(body) > max_values) refuse(Refusal::invalid_json, "", "the body has more than {} values", max_values);
   JsonValue json;
   try {
     json = parse_json(body, "the body");
@@ -97,11 +98,11 @@ const JsonValue& member(const JsonValue& object, const char* key) {
 
 /// A picture that is given as text, of the field `param`.
 SentPicture picture_of_text(std::string_view text, const std::string& param) {
-  if (text.starts_with("data:")) {
-    constexpr std::string_view mark = ";base64,";
+  constexpr std::string_view scheme = "data:", mark = ";base64,";
+  if (equal_ignoring_case(text.substr(0, scheme.size()), scheme)) {
     const std::size_t comma = text.find(',');
     if (comma == std::string_view::npos || comma + 1 < mark.size() ||
-        text.substr(comma + 1 - mark.size(), mark.size()) != mark)
+        !equal_ignoring_case(text.substr(comma + 1 - mark.size(), mark.size()), mark))
       refuse(Refusal::invalid_image, param, "\"{}\" is a data URL without \";base64,\"", param);
     text.remove_prefix(comma + 1);
   } else if (text.substr(0, 16).find(':') != std::string_view::npos) {
@@ -142,7 +143,13 @@ void take_pictures(JsonValue& body, CaptionRequest& request, const RequestLimits
   if (!many.is_array()) refuse(Refusal::invalid_option, "images", "\"images\" is not an array");
   check_count(many.size(), limits, "images");
   request.several = true;
-  for (const JsonValue& picture : many) request.pictures.push_back(picture_of_json(picture, "images"));
+  for (const JsonValue& picture : many) {
+    try {
+      request.pictures.push_back(picture_of_json(picture, "images"));
+    } catch (const RequestError&) {
+      request.pictures.push_back({.problem = std::current_exception()});
+    }
+  }
 }
 
 /// The value of a form's text field, as JSON has it.
@@ -165,20 +172,21 @@ JsonValue value_of_text(const OptionName& option, std::string_view text) {
 /// Reads the options of a request, each checked on its own and against the others.
 class OptionReader {
  public:
-  OptionReader(const JsonValue& body, const ServedModel& model) : json_(body, "the request"), model_(model) {}
+  OptionReader(const JsonValue& body, const ServedModel& model, const RequestLimits& limits)
+      : json_(body, "the request"), model_(model), limits_(limits) {}
 
   void read(CaptionRequest& request) {
     refuse_unknown();
     GenerationOptions& options = request.options;
     options = model_.generation;
-    integer("n", 1, RequestLimits::kMaxCandidates, options.candidates);
-    integer("steps", 1, RequestLimits::kMaxSteps, options.steps);
+    integer("n", 1, limits_.max_candidates, options.candidates);
+    integer("steps", 1, limits_.max_steps, options.steps);
     value("guidance", [&] { options.guidance = json_.get_number("guidance", -100.0, 100.0); });
     value("length", [&] { options.length = json_.get_int("length", 1, model_.max_words); });
     value("seed", [&] { options.seed = static_cast<std::uint64_t>(json_.get_int("seed", 0, kMaxSeed)); });
     value("back_refine", [&] { options.refine = json_.get_bool("back_refine"); });
     value("stream", [&] { request.stream = json_.get_bool("stream"); });
-    integer("every", 1, RequestLimits::kMaxSteps, request.every);
+    integer("every", 1, limits_.max_steps, request.every);
     value("select", [&] { options.select = selection(json_.get_choice("select", {"first", "mbr", "clip"})); });
     value("template", [&] { request.sentence = sentence(json_.get_string("template"), options); });
     if (options.select == Selection::clip && !model_.clip)
@@ -187,6 +195,15 @@ class OptionReader {
       refuse(Refusal::invalid_option, "length", "the template says how many words there are");
     if (request.stream && request.several)
       refuse(Refusal::invalid_option, "stream", "the caption of one picture can be streamed, not of several");
+  }
+
+  /// Reads what chats have otherwise: seeds below 0, and streams whatever the model.
+  void read_chat(CaptionRequest& request) const {
+    value("seed",
+          [&] { request.options.seed = static_cast<std::uint64_t>(json_.get_int("seed", kMinChatSeed, kMaxSeed)); });
+    value("stream", [&] { request.stream = json_.get_bool("stream"); });
+    value("stream_options",
+          [&] { request.stream_usage = json_.get_object("stream_options").get_bool("include_usage", false); });
   }
 
  private:
@@ -215,25 +232,28 @@ class OptionReader {
     value(name, [&] { option = json_.get_int(name, min, max); });
   }
 
-  static CaptionTemplate sentence(const std::string& text, const GenerationOptions& options) {
+  /// A sentence whose blanks may be filled: every choice of their lengths is drawn at the same time, which may be no
+  /// more work than the largest request without blanks.
+  CaptionTemplate sentence(const std::string& text, const GenerationOptions& options) const {
     if (text.size() > kMaxSentence)
       fail(ErrorCode::usage, "\"template\" has {} bytes, more than {}", text.size(), kMaxSentence);
     CaptionTemplate sentence = parse_caption_template(text);
-    sentence.lengths(RequestLimits::kMaxFillings /
-                     static_cast<std::size_t>(
-                         std::max<std::int64_t>(1, std::min(options.candidates, RequestLimits::kMaxCandidates))));
+    const std::int64_t by_work = limits_.max_candidates * limits_.max_steps / options.steps;
+    const std::int64_t captions = std::max(options.candidates, std::min(RequestLimits::kMaxFillings, by_work));
+    sentence.lengths(static_cast<std::size_t>(captions / options.candidates));
     return sentence;
   }
 
   JsonReader json_;
   const ServedModel& model_;
+  const RequestLimits& limits_;
 };
 
 CaptionRequest parse_form_request(std::string_view content_type, std::string_view body, const ServedModel& model,
                                   const RequestLimits& limits) {
   CaptionRequest request;
   JsonValue options = JsonValue::object();
-  for (const FormPart& part : parse_form(body, content_type, limits.max_parts)) {
+  for (const FormPart& part : parse_form(body, content_type, limits.max_images + kOptions.size())) {
     if (part.name == "image" || part.name == "file") {
       request.pictures.push_back({std::as_bytes(std::span(part.content))});
       check_count(request.pictures.size(), limits, "image");
@@ -250,18 +270,25 @@ CaptionRequest parse_form_request(std::string_view content_type, std::string_vie
   }
   check_count(request.pictures.size(), limits, "image");
   request.several = request.pictures.size() > 1;
-  OptionReader(options, model).read(request);
+  OptionReader(options, model, limits).read(request);
   return request;
+}
+
+/// Takes a text of a chat for the sentence if it has blanks.
+void read_text(const JsonValue& text, std::string& sentence) {
+  if (!text.is_string()) return;
+  const auto& words = text.get_ref<const std::string&>();
+  if (words.find("[MASK") != std::string::npos || words.find("[UNK]") != std::string::npos) sentence = words;
 }
 
 /// The picture and the sentence with blanks, if any, of a chat's message.
 void read_message(const JsonValue& content, CaptionRequest& request, std::string& sentence) {
+  read_text(content, sentence);
   if (!content.is_array()) return;
   for (const JsonValue& part : content) {
-    const JsonValue &type = member(part, "type"), &text = member(part, "text");
-    if (type == "text" && text.is_string()) {
-      const auto& words = text.get_ref<const std::string&>();
-      if (words.find("[MASK") != std::string::npos || words.find("[UNK]") != std::string::npos) sentence = words;
+    const JsonValue& type = member(part, "type");
+    if (type == "text") {
+      read_text(member(part, "text"), sentence);
     } else if (type == "image_url") {
       // {"url": "…"}, or the text itself.
       const JsonValue& url = member(part, "image_url");
@@ -277,29 +304,34 @@ void read_message(const JsonValue& content, CaptionRequest& request, std::string
 CaptionRequest parse_caption_request(std::string_view content_type, std::string_view body, const ServedModel& model,
                                      const RequestLimits& limits) {
   if (media_type(content_type) == "multipart/form-data") return parse_form_request(content_type, body, model, limits);
-  JsonValue json = parse_body(body);
+  JsonValue json = parse_body(body, limits);
   CaptionRequest request;
   take_pictures(json, request, limits);
-  OptionReader(json, model).read(request);
+  OptionReader(json, model, limits).read(request);
   return request;
 }
 
-CaptionRequest parse_chat_request(std::string_view body, const ServedModel& model, const RequestLimits&) {
-  const JsonValue json = parse_body(body);
+CaptionRequest parse_chat_request(std::string_view body, const ServedModel& model, const RequestLimits& limits) {
+  const JsonValue json = parse_body(body, limits);
   const JsonValue& messages = member(json, "messages");
   if (!messages.is_array()) refuse(Refusal::invalid_option, "messages", "\"messages\" is not an array");
   CaptionRequest request;
   std::string sentence;
-  for (auto message = messages.rbegin(); message != messages.rend() && request.pictures.empty(); ++message)
-    read_message(member(*message, "content"), request, sentence);
+  for (auto message = messages.rbegin(); message != messages.rend() && request.pictures.empty(); ++message) {
+    std::string said;
+    read_message(member(*message, "content"), request, said);
+    if (sentence.empty()) sentence = std::move(said);
+  }
   if (request.pictures.empty())
     refuse(Refusal::invalid_image, "messages", "no message has an \"image_url\" with a picture as data URL");
   JsonValue options = JsonValue::object();
-  for (const char* name : {"n", "seed"})
-    if (json.contains(name)) options[name] = json[name];
+  if (json.contains("n")) options["n"] = json["n"];
   if (!sentence.empty()) options["template"] = sentence;
-  OptionReader(options, model).read(request);
-  request.stream = member(json, "stream") == true;
+  OptionReader(options, model, limits).read(request);
+  JsonValue further = JsonValue::object();
+  for (const char* name : {"seed", "stream", "stream_options"})
+    if (json.contains(name)) further[name] = json[name];
+  OptionReader(further, model, limits).read_chat(request);
   return request;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <optional>
 #include <span>
 #include <string>
@@ -26,19 +27,19 @@ struct ServedModel {
 
 /// Bounds of what a request may ask for.
 struct RequestLimits {
-  static constexpr std::int64_t kMaxCandidates = 16;
-  static constexpr std::int64_t kMaxSteps = 1000;
   /// Captions drawn at the same time where the blanks of a sentence may have several lengths.
-  static constexpr std::size_t kMaxFillings = 64;
+  static constexpr std::int64_t kMaxFillings = 64;
 
   std::size_t max_images = 16;
-  std::size_t max_parts = 64;  ///< of a form
+  std::int64_t max_candidates = 16;
+  std::int64_t max_steps = 1000;
 };
 
 /// A picture as it came: the bytes of a file. They lie in the request's body or here.
 struct SentPicture {
-  std::span<const std::byte> bytes;
+  std::span<const std::byte> bytes = {};
   std::vector<std::byte> decoded = {};  ///< from base64; `bytes` are these
+  std::exception_ptr problem = {};      ///< why one of several has no bytes
 };
 
 /// What POST /v1/captions or /v1/chat/completions asks for.
@@ -48,15 +49,17 @@ struct CaptionRequest {
   GenerationOptions options;
   std::optional<CaptionTemplate> sentence;  ///< whose blanks are filled
   bool stream = false;
-  std::int64_t every = 1;  ///< steps between two events of a stream
+  bool stream_usage = false;  ///< a chat's stream ends with how many tokens it had
+  std::int64_t every = 1;     ///< steps between two events of a stream
 };
 
 /// Reads the body of POST /v1/captions, a form or JSON. Throws `RequestError` that names the option.
 CaptionRequest parse_caption_request(std::string_view content_type, std::string_view body, const ServedModel& model,
                                      const RequestLimits& limits);
 
-/// Reads the body of POST /v1/chat/completions: one picture in the last message that has any. Members that captioning
-/// has no use for are passed over, as clients of that interface send many.
+/// Reads the body of POST /v1/chat/completions: one picture in the newest message that has any, and the newest sentence
+/// with blanks from there on. Members that captioning has no use for are passed over, as clients of that interface send
+/// many.
 CaptionRequest parse_chat_request(std::string_view body, const ServedModel& model, const RequestLimits& limits);
 
 }  // namespace capdiff

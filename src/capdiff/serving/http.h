@@ -58,8 +58,8 @@ class HttpHandler {
   virtual std::optional<HttpResponse> refusal(const HttpRequest& head) = 0;
   virtual void handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) = 0;
   virtual void finished(const HttpRecord& record) = 0;
-  /// From now on requests are to be refused; those that were accepted are to be finished.
-  virtual void drain() = 0;
+  /// From now on requests are to be refused; the `accepted` ones are to be finished.
+  virtual void drain(std::size_t accepted) = 0;
 };
 
 }  // namespace capdiff

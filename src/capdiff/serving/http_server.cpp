@@ -90,7 +90,7 @@ class HttpServer::Implementation {
  public:
   explicit Implementation(const HttpServerOptions& options);
 
-  void run(HttpHandler& handler);
+  std::size_t run(HttpHandler& handler);
   std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
   std::size_t connections() const { return places_.taken(); }
 
@@ -156,7 +156,7 @@ HttpServer::Implementation::Implementation(const HttpServerOptions& options)
   if (error) fail(ErrorCode::io, "{} port {}: {}", options.host, options.port, error.message());
 }
 
-void HttpServer::Implementation::run(HttpHandler& handler) {
+std::size_t HttpServer::Implementation::run(HttpHandler& handler) {
   handler_ = &handler;
   signals_.add(SIGTERM);
   signals_.add(SIGINT);
@@ -166,13 +166,16 @@ void HttpServer::Implementation::run(HttpHandler& handler) {
   for (std::size_t i = 1; i < options_.threads; ++i) threads.emplace_back([this] { context_.run(); });
   context_.run();
   for (std::thread& thread : threads) thread.join();
+  error_code ignored;
+  signals_.clear(ignored);  // a further signal ends the program while its threads finish
+  return busy_;
 }
 
 void HttpServer::Implementation::await_signal() {
   signals_.async_wait([this](const error_code& error, int) {
     if (error) return;
     if (draining_.exchange(true)) return context_.stop();
-    handler_->drain();
+    handler_->drain(busy_);
     stop_when_drained();
     await_signal();
   });
@@ -477,8 +480,8 @@ std::size_t HttpServer::connections() const {
   return implementation_->connections();
 }
 
-void HttpServer::run(HttpHandler& handler) {
-  implementation_->run(handler);
+std::size_t HttpServer::run(HttpHandler& handler) {
+  return implementation_->run(handler);
 }
 
 }  // namespace capdiff

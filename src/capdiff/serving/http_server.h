@@ -41,9 +41,9 @@ class HttpServer {
   std::uint16_t port() const;
   /// Open connections.
   std::size_t connections() const;
-  /// Serves until SIGTERM or SIGINT comes and what was accepted is answered; a second signal ends it at once. Call it
-  /// once.
-  void run(HttpHandler& handler);
+  /// Serves until SIGTERM or SIGINT comes and what was accepted is answered; a second signal ends it at once. Returns
+  /// how many requests have then been accepted and not answered. Call it once.
+  std::size_t run(HttpHandler& handler);
 
  private:
   class Implementation;

@@ -13,6 +13,8 @@ struct FormPart {
   std::string_view content;  ///< of the body that was parsed
 };
 
+/// Whether texts are equal but for upper and lower case of ASCII letters.
+bool equal_ignoring_case(std::string_view a, std::string_view b);
 /// The media type of a Content-Type field, in lower case and without parameters: "multipart/form-data".
 std::string media_type(std::string_view content_type);
 /// Its parameter of that name, without quotes, or an empty text.

@@ -3,21 +3,21 @@
 #include <spdlog/spdlog.h>
 
 #include "capdiff/serving/answers.h"
-#include "capdiff/serving/api_error.h"
 
 namespace capdiff {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// What a client is told; our own mistakes are logged.
-RequestError told_error(const std::exception_ptr& error, const std::string& id) {
+/// What a client is told; our own mistakes are logged. `param` is the option that a captioner objects to.
+RequestError told_error(const std::exception_ptr& error, const std::string& id, const std::string& param) {
   try {
     std::rethrow_exception(error);
   } catch (const std::exception& exception) {
     RequestError told = as_request_error(exception);
     if (told.refusal() == Refusal::internal) spdlog::error("{}: {}", id, exception.what());
-    return told;
+    if (told.refusal() != Refusal::invalid_option || !told.param().empty()) return told;
+    return {told.refusal(), param, told.what(), told.where()};
   }
 }
 
@@ -41,7 +41,14 @@ void PendingRequest::begin(CaptionRequest asked) {
   results_.resize(missing_);
 }
 
-void PendingRequest::forget_body() {
+std::optional<std::pair<std::size_t, Allowance::Ticket>> PendingRequest::take_picture() {
+  const std::size_t picture = taken_++;
+  if (picture >= places_.size()) return std::nullopt;
+  return std::pair(picture, std::move(places_[picture]));
+}
+
+void PendingRequest::decoded() {
+  if (++decoded_ < places_.size()) return;
   asked_.pictures.clear();
   http_.body.reset();
 }
@@ -68,7 +75,8 @@ void PendingRequest::watched(const WatchedCall& call) {
 void PendingRequest::answer_alone(const Caption& caption) {
   if (chat_) {
     if (!asked_.stream) return exchange_->respond({.body = dump(chat_json(caption, http_.id, unix_time()))});
-    for (const Json& chunk : chat_chunks(caption, http_.id, unix_time())) send_event("data: " + dump(chunk) + "\n\n");
+    for (const Json& chunk : chat_chunks(caption, http_.id, unix_time(), asked_.stream_usage))
+      send_event("data: " + dump(chunk) + "\n\n");
     send_event("data: [DONE]\n\n");
     return exchange_->finish();
   }
@@ -84,6 +92,10 @@ void PendingRequest::set_result(std::size_t picture, Json result) {
   if (--missing_ == 0) exchange_->respond({.body = dump(answer_to_one({{"results", std::move(results_)}}))});
 }
 
+RequestError PendingRequest::told(const std::exception_ptr& error) const {
+  return told_error(error, http_.id, asked_.sentence ? "template" : "");
+}
+
 void PendingRequest::done(std::size_t picture, const Caption& caption) {
   if (!asked_.several) return answer_alone(caption);
   set_result(picture, caption_json(caption, asked_.options, seconds()));
@@ -91,13 +103,13 @@ void PendingRequest::done(std::size_t picture, const Caption& caption) {
 
 void PendingRequest::failed(std::size_t picture, std::exception_ptr error) {
   if (!asked_.several) return refuse_all(error);
-  set_result(picture, error_json(told_error(error, http_.id), http_.id));
+  set_result(picture, error_json(told(error), http_.id));
 }
 
 void PendingRequest::refuse_all(std::exception_ptr error) {
-  const RequestError told = told_error(error, http_.id);
-  if (!streaming_) return exchange_->respond(error_response(told, http_.id));
-  send_event(event("error", error_json(told, http_.id)));
+  const RequestError refused = told(error);
+  if (!streaming_) return exchange_->respond(error_response(refused, http_.id));
+  send_event(event("error", error_json(refused, http_.id)));
   exchange_->finish();
 }
 

@@ -5,11 +5,14 @@
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "capdiff/captioners/captioner.h"
 #include "capdiff/serving/allowance.h"
+#include "capdiff/serving/api_error.h"
 #include "capdiff/serving/caption_request.h"
 #include "capdiff/serving/http.h"
 
@@ -20,19 +23,23 @@ namespace capdiff {
 class PendingRequest {
  public:
   PendingRequest(HttpRequest request, std::shared_ptr<HttpExchange> exchange, Allowance::Ticket place, bool chat)
-      : http_(std::move(request)), exchange_(std::move(exchange)), place_(std::move(place)), chat_(chat) {}
+      : http_(std::move(request)), exchange_(std::move(exchange)), chat_(chat) {
+    add_place(std::move(place));
+  }
 
   const HttpRequest& http() const { return http_; }
   bool is_chat() const { return chat_; }
   bool abandoned() const { return exchange_->abandoned(); }
-  CaptionRequest& asked() { return asked_; }
-  /// The place in the queue of its first picture.
-  Allowance::Ticket take_place() { return std::move(place_); }
+  const CaptionRequest& asked() const { return asked_; }
 
   /// What `parse_caption_request` has made of it. Its body stays until the pictures are decoded.
   void begin(CaptionRequest asked);
-  /// Lets go of the bytes that were sent.
-  void forget_body();
+  /// Adds a place in the queue; each picture needs one, and the first comes with the request.
+  void add_place(Allowance::Ticket place) { places_.push_back(std::move(place)); }
+  /// The next picture to decode with its place, or nothing when all are taken. From several threads.
+  std::optional<std::pair<std::size_t, Allowance::Ticket>> take_picture();
+  /// One of the pictures is decoded; after the last one the bytes that were sent are let go.
+  void decoded();
   /// Shows a call of the network to a client that watches. Throws nothing.
   void watched(const WatchedCall& call);
   void done(std::size_t picture, const Caption& caption);
@@ -43,17 +50,19 @@ class PendingRequest {
  private:
   nlohmann::ordered_json answer_to_one(nlohmann::ordered_json result) const;
   void set_result(std::size_t picture, nlohmann::ordered_json result);
+  RequestError told(const std::exception_ptr& error) const;
   void answer_alone(const Caption& caption);
   void send_event(const std::string& text);
   double seconds() const;
 
   HttpRequest http_;
   std::shared_ptr<HttpExchange> exchange_;
-  Allowance::Ticket place_;
   const bool chat_;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   CaptionRequest asked_;
-  bool streaming_ = false;  // a stream has begun; one picture, so one thread at a time
+  std::vector<Allowance::Ticket> places_;
+  std::atomic<std::size_t> taken_{0}, decoded_{0};  // pictures
+  bool streaming_ = false;                          // a stream has begun; one picture, so one thread at a time
   std::mutex mutex_;
   std::vector<nlohmann::ordered_json> results_;
   std::size_t missing_ = 0;

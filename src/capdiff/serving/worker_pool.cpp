@@ -15,12 +15,17 @@ WorkerPool::~WorkerPool() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-void WorkerPool::post(std::function<void()> task) {
+void WorkerPool::post(std::function<void()> run, std::function<bool()> unwanted) {
   {
     const std::lock_guard lock(mutex_);
-    tasks_.push_back(std::move(task));
+    tasks_.push_back({std::move(run), std::move(unwanted)});
   }
   changed_.notify_one();
+}
+
+void WorkerPool::drop_unwanted() {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(tasks_, [](const Task& task) { return task.unwanted(); });
 }
 
 void WorkerPool::work() {
@@ -28,10 +33,10 @@ void WorkerPool::work() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return stopping_ || !tasks_.empty(); });
     if (stopping_) return;
-    const std::function<void()> task = std::move(tasks_.front());
+    const Task task = std::move(tasks_.front());
     tasks_.pop_front();
     lock.unlock();
-    task();
+    if (!task.unwanted()) task.run();
   }
 }
 

@@ -19,14 +19,22 @@ class WorkerPool {
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
-  void post(std::function<void()> task);
+  /// Adds a task. One that is `unwanted` when its turn comes does not run.
+  void post(std::function<void()> run, std::function<bool()> unwanted);
+  /// Lets go of tasks that wait and are unwanted by now.
+  void drop_unwanted();
 
  private:
+  struct Task {
+    std::function<void()> run;
+    std::function<bool()> unwanted;
+  };
+
   void work();
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<std::function<void()>> tasks_;
+  std::deque<Task> tasks_;
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

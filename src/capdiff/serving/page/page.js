@@ -15,6 +15,7 @@ const CONTROLS = { steps: 'steps', guidance: 'guidance', candidates: 'n', seed: 
 const state = {
   file: null,
   model: null, // what /v1/models says that the model can do
+  best: false, // whether it is at its best without being asked
   run: null, // AbortController of the request under way
   retry: null, // what the missing token kept from happening
   steps: [], // of the last caption, as the server told them
@@ -184,15 +185,17 @@ async function followSteps(response, signal) {
   throw new Error('The connection ended before the caption did.');
 }
 
-/** Of what the model takes, what the settings say. */
+/** What is to be otherwise than the server does it unasked, of what the model takes. */
 function formData(template) {
   const form = new FormData();
-  const takes = (option) => option in state.model.defaults;
   form.set('image', state.file, state.file.name || 'photo');
   form.set('stream', Boolean(state.model.stream));
-  for (const [option, control] of Object.entries(CONTROLS))
-    if (takes(option)) form.set(control, $(control).value || state.model.defaults[option]);
-  if (takes('back_refine')) {
+  for (const [option, control] of Object.entries(CONTROLS)) {
+    const given = $(control).valueAsNumber; // a number may be written as 1e3
+    if (option in state.model.defaults && !Number.isNaN(given) && given !== state.model.defaults[option])
+      form.set(control, given);
+  }
+  if ('back_refine' in state.model.defaults && $('best').checked !== state.best) {
     form.set('back_refine', $('best').checked);
     form.set('select', $('best').checked ? 'mbr' : 'first');
   }
@@ -204,10 +207,18 @@ function formData(template) {
 function showError(error) {
   if (error.status === 401) return askForToken();
   $('error').textContent = error.message;
+  $('error').scrollIntoView({ block: 'nearest' });
+}
+
+/** Focus must not be lost with what has it: a run hides or replaces all but the sentence. */
+function keepFocus() {
+  const focused = document.activeElement;
+  if ($('result').contains(focused) && !$('blanks').contains(focused)) $('caption').focus({ preventScroll: true });
 }
 
 function beginRun() {
   stopReplay();
+  keepFocus();
   state.steps = [];
   $('error').textContent = '';
   $('access').hidden = true;
@@ -217,6 +228,7 @@ function beginRun() {
   $('cancel').hidden = false;
   $('caption').setAttribute('aria-busy', 'true');
   $('status').textContent = 'Sending the photo…';
+  $('caption').parentElement.scrollIntoView({ block: 'nearest' });
   announce('Captioning');
 }
 
@@ -263,6 +275,7 @@ function leaveUnfinished(before) {
     Object.assign(state, before);
     return showResult();
   }
+  $('timeline').hidden = count === 0;
   $('position').max = Math.max(count, 1);
   $('position').value = $('position').max;
   $('status').textContent = count ? `Stopped at step ${count}` : 'No caption';
@@ -311,6 +324,22 @@ function objection(file) {
   return `${name} has ${megabytes(file.size)}; this server takes ${megabytes(limit)} at most.`;
 }
 
+/** Nothing that is shown belongs to another photo than the one that is seen. */
+function clearResult() {
+  keepFocus();
+  Object.assign(state, { steps: [], answer: null, words: [], refilled: new Set() });
+  $('caption').replaceChildren();
+  $('bars').replaceChildren();
+  $('sentence').value = '';
+  $('legend').hidden = $('candidates').hidden = true;
+}
+
+function showPreview(shown) {
+  $('preview').hidden = !shown;
+  $('invitation').hidden = shown;
+  $('drop').classList.toggle('filled', shown);
+}
+
 function choosePhoto(file) {
   const problem = objection(file);
   if (problem) return showError(new Error(problem));
@@ -318,14 +347,10 @@ function choosePhoto(file) {
   state.file = file;
   $('preview').src = URL.createObjectURL(file);
   $('preview').alt = `Your photo ${file.name}`;
-  $('preview').hidden = false;
-  $('invitation').hidden = true;
-  $('drop').classList.add('filled');
+  showPreview(true);
   $('choose').textContent = 'Another photo';
   $('choose').classList.remove('primary');
-  $('sentence').value = '';
-  Object.assign(state, { steps: [], answer: null, words: [], refilled: new Set() });
-  $('caption').replaceChildren();
+  clearResult();
   run();
 }
 
@@ -345,18 +370,14 @@ function refill() {
 async function loadModel() {
   const models = await (await request('/v1/models')).json();
   state.model = models.data[0].capdiff;
-  const { defaults, max_words: maxWords, stream } = state.model;
+  const { defaults, limits, max_words: maxWords, stream } = state.model;
   for (const box of document.querySelectorAll('[data-option]'))
     box.hidden = box.dataset.option === 'length' ? !maxWords : !(box.dataset.option in defaults);
   $('bars').hidden = $('position').hidden = !stream;
   $('length').max = maxWords ?? 0;
-  for (const [option, control] of Object.entries(CONTROLS)) {
-    if (!(option in defaults)) continue;
-    const input = $(control);
-    if (input.type === 'range') input.max = Math.max(input.max, defaults[option]);
-    input.value = defaults[option];
-  }
-  $('best').checked = Boolean(defaults.back_refine) && defaults.select === 'mbr';
+  for (const [option, control] of Object.entries(CONTROLS))
+    if (option in defaults) showDefault($(control), defaults[option], limits?.[`max_${option}`]);
+  state.best = $('best').checked = Boolean(defaults.back_refine) && defaults.select === 'mbr';
   showSettings();
 }
 
@@ -369,6 +390,17 @@ function showSettings() {
   }
 }
 
+/** Shows a default exactly, on a scale with steps as fine as it needs. */
+function showDefault(input, value, limit = Infinity) {
+  if (input.type === 'range') {
+    const isOnScale = (step) => Math.abs(value / step - Math.round(value / step)) < 1e-9;
+    input.step = [input.step || 1, 0.05, 0.01].find(isOnScale) ?? 'any';
+    input.min = Math.min(input.min, Math.floor(value));
+    input.max = Math.min(Math.max(input.max, Math.ceil(value)), limit);
+  }
+  input.value = value;
+}
+
 function askForToken() {
   $('error').textContent = hasToken() ? 'The server does not accept this token.' : 'This server asks for a token.';
   $('access').hidden = false;
@@ -376,7 +408,11 @@ function askForToken() {
 }
 
 function useToken() {
-  setToken($('token').value);
+  try {
+    setToken($('token').value);
+  } catch (error) {
+    return showError(error);
+  }
   $('error').textContent = '';
   $('access').hidden = true;
   const retry = state.retry ?? start;
@@ -432,6 +468,8 @@ function listenForPhotos() {
     $('file').value = '';
   });
   $('drop').addEventListener('click', () => $('file').click());
+  // The browser cannot show it; whether it can be captioned the server says.
+  $('preview').addEventListener('error', () => showPreview(false));
   document.addEventListener('paste', (event) => {
     if (event.clipboardData.files.length === 0) return;
     event.preventDefault();

@@ -5,7 +5,11 @@ const TOKEN_KEY = 'capdiff-token';
 export const hasToken = () => sessionStorage.getItem(TOKEN_KEY) !== null;
 
 /** For the requests to come, until the tab is closed. */
-export function setToken(token) {
+export function setToken(text) {
+  const token = text.trim();
+  // The header of a request has no others, and a text copied from a page may have some that are not seen.
+  if (!/^[\x20-\x7e]+$/.test(token))
+    throw new Error('This is not a token: it has characters other than the letters, digits and signs of ASCII.');
   sessionStorage.setItem(TOKEN_KEY, token);
 }
 
