@@ -208,7 +208,8 @@ TEST_F(Serving, RefusesWithACode) {
       {"another method", http_get("/v1/captions"), 405, "method_not_allowed"},
       {"a body that is too large", http_post("/v1/captions", "application/json", two_mib), 413, "too_large"},
       {"chunks that are too large",
-       "POST /v1/captions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+       "POST /v1/captions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: "
+       "chunked\r\n\r\n"
        "200000\r\n" +
            two_mib,
        413, "too_large"},
@@ -225,8 +226,8 @@ TEST_F(Serving, RefusesWithACode) {
        400, "bad_request"},
       {"a header that does not end", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n", 408, "timeout"},
       {"a body that does not end",
-       "POST /v1/captions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{", 408,
-       "timeout"},
+       "POST /v1/captions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{",
+       408, "timeout"},
   };
   for (const RefusedRequest& each : refused) {
     const HttpReply reply = HttpClient(server.port()).exchange(each.request);
@@ -268,7 +269,8 @@ TEST_F(Serving, AsksForTheToken) {
   EXPECT_EQ(client.exchange(http_get("/")).status, 200);
   // Refused before its body has come, and the body is not taken for the next request.
   const HttpReply refused =
-      HttpClient(server.port()).exchange("POST /v1/captions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n");
+      HttpClient(server.port())
+          .exchange("POST /v1/captions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n");
   EXPECT_EQ(refused.status, 401);
   EXPECT_EQ(refused.fields.at("connection"), "close");
 }
