@@ -1,19 +1,23 @@
-#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <ctime>
+#include <optional>
 #include <thread>
 
 #include "apps/capdiff/command.h"
 #include "apps/capdiff/model_options.h"
+#include "capdiff/base/background_stderr.h"
 #include "capdiff/base/error.h"
 #include "capdiff/base/progress.h"
 #include "capdiff/formats/model_folder.h"
+#include "capdiff/serving/allowed_hosts.h"
 #include "capdiff/serving/api.h"
 #include "capdiff/serving/http_server.h"
+#include "capdiff/serving/open_files.h"
 
 namespace capdiff::app {
 namespace {
@@ -23,6 +27,7 @@ struct ServeOptions {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8080;
   std::string token;
+  std::vector<std::string> allowed_hosts;
   std::int64_t max_wait_ms = 5;
   std::size_t max_queue = 128, max_body_mb = 20, max_header_kb = 16, max_connections = 256;
   std::uint64_t max_megapixels = 100;
@@ -34,7 +39,10 @@ HttpServerOptions server_options(const ServeOptions& options) {
   HttpServerOptions server;
   server.host = options.host;
   server.port = options.port;
-  server.max_connections = options.max_connections;
+  server.max_connections = connections_that_fit(options.max_connections);
+  if (server.max_connections < options.max_connections)
+    spdlog::warn("--max-connections {}: the limit of open files (ulimit -n) leaves room for {}",
+                 options.max_connections, server.max_connections);
   server.max_header_bytes = options.max_header_kb << 10;
   server.max_body_bytes = options.max_body_mb << 20;
   server.max_bodies_bytes = std::max(server.max_bodies_bytes, server.max_body_bytes);
@@ -49,10 +57,19 @@ std::string token_of(const ServeOptions& options) {
   return token ? token : "";
 }
 
+/// Whom a server listens to that asks for no token. Beyond this machine its names are not known here.
+AllowedHosts allowed_hosts(const ServeOptions& options) {
+  if (!token_of(options).empty() || (options.allowed_hosts.empty() && !is_loopback_host(options.host))) return {};
+  std::vector<std::string> names = options.allowed_hosts;
+  names.push_back(options.host);
+  return AllowedHosts(names);
+}
+
 ApiOptions api_options(const ServeOptions& options) {
   ApiOptions api;
   api.token = token_of(options);
   api.request = options.request;
+  api.hosts = allowed_hosts(options);
   api.max_body_bytes = options.max_body_mb << 20;
   api.max_queue = options.max_queue;
   api.max_pixels = options.max_megapixels * 1'000'000;
@@ -62,13 +79,6 @@ ApiOptions api_options(const ServeOptions& options) {
   api.batch.max_rows = static_cast<std::size_t>(options.model.batch);
   api.batch.max_wait = std::chrono::milliseconds(options.max_wait_ms);
   return api;
-}
-
-/// Whether only this machine reaches an address.
-bool is_loopback(const std::string& host) {
-  in6_addr v6;
-  if (::inet_pton(AF_INET6, host.c_str(), &v6) != 1) return host.starts_with("127.");
-  return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
 }
 
 /// A token comes in a field of a header, whose ends are trimmed.
@@ -99,7 +109,7 @@ int serve(const ServeOptions& options) {
   check_token(api_choice.token);
   // Bound first, so that a port in use is told before the model is loaded.
   HttpServer server(server_options(options));
-  if (api_choice.token.empty() && !is_loopback(options.host))
+  if (api_choice.token.empty() && !is_loopback_host(options.host))
     spdlog::warn("{} can be reached by others, and there is no --token: whoever reaches it may use it", options.host);
   LoadedModel model = load_model(options.model);
   check_defaults(model.generation, options.request);
@@ -109,7 +119,11 @@ int serve(const ServeOptions& options) {
                            .clip = model.clip != nullptr,
                            .created = std::time(nullptr),
                            .generation = model.generation};
-  Api api(*model.captioner, served, api_choice, [&server] { return server.connections(); });
+  // From here on nobody who does not read the log, or has closed it, may hold up or end the server.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::optional<BackgroundStderr> log(std::in_place);
+  Api api(*model.captioner, served, api_choice,
+          {.load = [&server] { return server.load(); }, .dropped_log_lines = [&log] { return log->dropped(); }});
   const bool v6 = options.host.find(':') != std::string::npos;
   write_to_stderr(fmt::format("serving {} on http://{}:{}/\n", model.path.string(),
                               v6 ? "[" + options.host + "]" : options.host, server.port()));
@@ -117,6 +131,7 @@ int serve(const ServeOptions& options) {
   if (lost == 0) return kDone;
   write_to_stderr(fmt::format("ended by a second signal: {} accepted {} not answered\n", lost,
                               lost == 1 ? "request was" : "requests were"));
+  log.reset();
   std::_Exit(kFailed);  // at once: threads may be in the middle of a picture
 }
 
@@ -139,6 +154,11 @@ void add_serve(CLI::App& app, Action& action) {
       ->capture_default_str();
   number("--port", options->port, 0, 65535, "TCP port; 0 takes one that is free");
   command->add_option("--token", options->token, "Bearer token that clients must send (default: $CAPDIFF_TOKEN)");
+  command
+      ->add_option("--allow-host", options->allowed_hosts,
+                   "A further name by which browsers may ask a server without a token, such as a proxy's")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
   number("--max-wait-ms", options->max_wait_ms, 0, 10'000, "How long a picture waits for others to share a batch");
   number("--max-queue", options->max_queue, 1, 100'000, "Pictures that may wait; more are refused with 429");
   number("--max-body-mb", options->max_body_mb, 1, 1024, "Size of a request, in MiB");

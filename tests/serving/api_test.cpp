@@ -54,6 +54,10 @@ class AnswerLog {
   HttpResponse last_;
 };
 
+ApiSurroundings idle() {
+  return {.load = [] { return ServerLoad{}; }, .dropped_log_lines = [] { return std::uint64_t{0}; }};
+}
+
 /// The exchange of a client that leaves when it has been looked at so many times.
 class TestExchange final : public HttpExchange {
  public:
@@ -62,7 +66,7 @@ class TestExchange final : public HttpExchange {
   ~TestExchange() override { gone_.set_value(); }
 
   void respond(HttpResponse response) override { answers_.add(name_, std::move(response)); }
-  void begin_stream(HttpResponse) override {}
+  void begin_stream(HttpResponse, StreamError) override {}
   void send(std::string) override {}
   void finish() override {}
   bool abandoned() const override {
@@ -124,11 +128,11 @@ class Apis : public testing::Test {
   AnswerLog answers_;
   IdleCaptioner captioner_;
   const ServedModel model_{.method = "ladic", .max_words = 8, .clip = false, .generation = {}};
-  const ApiOptions options_{.token = "", .request = {}, .max_queue = 16, .decoders = 1, .batch = {}};
+  const ApiOptions options_{.token = "", .hosts = {}, .request = {}, .max_queue = 16, .decoders = 1, .batch = {}};
 };
 
 TEST_F(Apis, DecodeNothingForClientsThatHaveLeft) {
-  Api api(captioner_, model_, options_, [] { return std::size_t{0}; });
+  Api api(captioner_, model_, options_, idle());
   // It is looked at when its turn comes and before each picture, so its leaving is noticed sooner or later.
   for (int looks = 0; looks < 6; ++looks) {
     auto left = exchange("left", looks);
@@ -146,7 +150,7 @@ TEST_F(Apis, DecodeNothingForClientsThatHaveLeft) {
 }
 
 TEST_F(Apis, ManyPicturesDoNotHoldUpOthers) {
-  Api api(captioner_, model_, options_, [] { return std::size_t{0}; });
+  Api api(captioner_, model_, options_, idle());
   const auto holder = hold(api);
   auto many = exchange("many"), few = exchange("few");
   std::future<void> many_gone = many->gone(), few_gone = few->gone();
@@ -161,7 +165,7 @@ TEST_F(Apis, ManyPicturesDoNotHoldUpOthers) {
 TEST_F(Apis, PlacesOfClientsThatHaveLeftAreFree) {
   ApiOptions options = options_;
   options.max_queue = 2;
-  Api api(captioner_, model_, options, [] { return std::size_t{0}; });
+  Api api(captioner_, model_, options, idle());
   const auto holder = hold(api);
   auto waits = exchange("waits");
   std::future<void> gone = waits->gone();
@@ -182,7 +186,7 @@ TEST_F(Apis, PlacesOfClientsThatHaveLeftAreFree) {
 }
 
 TEST_F(Apis, TellOfTheModel) {
-  Api api(captioner_, model_, options_, [] { return std::size_t{0}; });
+  Api api(captioner_, model_, options_, idle());
   const auto list = nlohmann::json::parse(answer(api, "/v1/models").body);
   EXPECT_EQ(nlohmann::json::parse(answer(api, "/v1/models/default").body), list["data"][0]);
   EXPECT_EQ(list["data"][0]["capdiff"]["limits"]["max_steps"], 1000);

@@ -5,12 +5,14 @@
 #include <netinet/in.h>
 #include <openssl/evp.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 namespace capdiff::test {
 namespace {
@@ -22,7 +24,7 @@ std::string lower_case(std::string text) {
 
 }  // namespace
 
-RunningServer::RunningServer(const std::vector<std::string>& arguments) {
+RunningServer::RunningServer(const std::vector<std::string>& arguments, const ServerSurroundings& surroundings) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
   std::vector<std::string> all{
@@ -34,30 +36,41 @@ RunningServer::RunningServer(const std::vector<std::string>& arguments) {
   process_ = ::fork();
   if (process_ == 0) {
     ::dup2(ends[1], STDERR_FILENO);
+    if (const rlim_t files = surroundings.open_files; files > 0) {
+      const rlimit limit{files, files};
+      ::setrlimit(RLIMIT_NOFILE, &limit);
+    }
     ::execv(argv[0], argv.data());
     ::_exit(127);
   }
   ::close(ends[1]);
-  read_log(ends[0]);
+  descriptor_ = ends[0];
+  await_start();
+  if (surroundings.closes_log)
+    ::close(std::exchange(descriptor_, -1));
+  else if (surroundings.reads_log)
+    reader_ = std::thread([this] { read_to_the_end(); });
 }
 
-void RunningServer::read_log(int descriptor) {
-  const auto more = [this, descriptor] {
-    char bytes[4096];
-    const ssize_t got = ::read(descriptor, bytes, sizeof(bytes));
-    if (got > 0) log_.append(bytes, static_cast<std::size_t>(got));
-    return got > 0;
-  };
+bool RunningServer::read_more() {
+  char bytes[4096];
+  const ssize_t got = ::read(descriptor_, bytes, sizeof(bytes));
+  if (got > 0) log_.append(bytes, static_cast<std::size_t>(got));
+  return got > 0;
+}
+
+void RunningServer::await_start() {
   const std::string_view mark = "http://127.0.0.1:";
   std::size_t at = std::string::npos;
   while ((at = log_.find(mark)) == std::string::npos || log_.find("/\n", at + mark.size()) == std::string::npos)
-    if (!more()) throw std::runtime_error("capdiff serve did not start: " + log_);
+    if (!read_more()) throw std::runtime_error("capdiff serve did not start: " + log_);
   port_ = static_cast<std::uint16_t>(std::stoi(log_.substr(at + mark.size())));
-  reader_ = std::thread([more, descriptor] {
-    while (more()) {
-    }
-    ::close(descriptor);
-  });
+}
+
+void RunningServer::read_to_the_end() {
+  while (read_more()) {
+  }
+  ::close(descriptor_);
 }
 
 RunningServer::~RunningServer() {
@@ -75,7 +88,10 @@ int RunningServer::wait() {
   int status = 0;
   ::waitpid(process_, &status, 0);
   process_ = -1;
-  reader_.join();
+  if (reader_.joinable())
+    reader_.join();
+  else if (descriptor_ >= 0)
+    read_to_the_end();
   return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
@@ -156,12 +172,12 @@ HttpReply HttpClient::exchange(const std::string& request, std::string_view meth
 }
 
 std::string http_get(const std::string& target, const std::string& fields) {
-  return "GET " + target + " HTTP/1.1\r\nHost: test\r\n" + fields + "\r\n";
+  return "GET " + target + " HTTP/1.1\r\nHost: localhost\r\n" + fields + "\r\n";
 }
 
 std::string http_post(const std::string& target, const std::string& type, const std::string& body,
                       const std::string& fields) {
-  return "POST " + target + " HTTP/1.1\r\nHost: test\r\nContent-Type: " + type +
+  return "POST " + target + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: " + type +
          "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" + fields + "\r\n" + body;
 }
 

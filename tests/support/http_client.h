@@ -12,11 +12,18 @@
 
 namespace capdiff::test {
 
+/// What a server's surroundings do to it.
+struct ServerSurroundings {
+  std::size_t open_files = 0;  ///< its limit of open files; 0 for that of the tests
+  bool reads_log = true;       ///< whether its log is read once it serves; `wait` reads the rest
+  bool closes_log = false;     ///< whether nobody is left to read it once it serves
+};
+
 /// `capdiff serve --port 0` as another process, with threads 1 and deterministic.
 class RunningServer {
  public:
   /// Starts it with further arguments, and waits until it serves.
-  explicit RunningServer(const std::vector<std::string>& arguments);
+  explicit RunningServer(const std::vector<std::string>& arguments, const ServerSurroundings& surroundings = {});
   ~RunningServer();
   RunningServer(const RunningServer&) = delete;
   RunningServer& operator=(const RunningServer&) = delete;
@@ -28,10 +35,13 @@ class RunningServer {
   std::string log();
 
  private:
-  void read_log(int descriptor);
+  bool read_more();
+  void await_start();
+  void read_to_the_end();
 
   pid_t process_ = -1;
   std::atomic<std::uint16_t> port_ = 0;
+  int descriptor_ = -1;  ///< of the log
   std::string log_;
   std::thread reader_;
 };

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdlib>
+#include <functional>
 #include <mutex>
 
 namespace capdiff {
@@ -20,6 +21,7 @@ constexpr auto kPlainLine = std::chrono::seconds(30);
 struct Screen {
   std::mutex mutex;
   std::string bar;
+  std::function<void(std::string_view)> writer;
 };
 
 Screen& screen() {
@@ -27,7 +29,9 @@ Screen& screen() {
   return instance;
 }
 
+/// Under the screen's mutex.
 void write_all(std::string_view text) {
+  if (screen().writer) return screen().writer(text);
   while (!text.empty()) {
     const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
     if (written < 0 && errno == EINTR) continue;
@@ -84,6 +88,11 @@ void write_to_stderr(std::string_view text) {
   const std::lock_guard lock(screen().mutex);
   if (screen().bar.empty()) return write_all(text);
   write_all(fmt::format("\r\x1b[K{}{}", text, screen().bar));
+}
+
+void set_stderr_writer(std::function<void(std::string_view)> writer) {
+  const std::lock_guard lock(screen().mutex);
+  screen().writer = std::move(writer);
 }
 
 Progress::Progress(std::string label, std::uint64_t total)

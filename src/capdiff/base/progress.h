@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -43,5 +44,8 @@ bool stderr_is_terminal();
 
 /// Writes to standard error, lifting a progress bar out of the way.
 void write_to_stderr(std::string_view text);
+
+/// Hands what is for standard error to `writer` instead, one call at a time; an empty one ends that.
+void set_stderr_writer(std::function<void(std::string_view)> writer);
 
 }  // namespace capdiff

@@ -66,10 +66,10 @@ const Api::Route* Api::find_route(std::string_view target) {
   return find_page_file(target) ? &kPage : nullptr;
 }
 
-Api::Api(Captioner& captioner, ServedModel model, const ApiOptions& options, std::function<std::size_t()> connections)
+Api::Api(Captioner& captioner, ServedModel model, const ApiOptions& options, ApiSurroundings surroundings)
     : model_(std::move(model)),
       options_(options),
-      connections_(std::move(connections)),
+      surroundings_(std::move(surroundings)),
       places_(options.max_queue),
       batcher_(captioner, options.batch,
                [this](const BatchRecord& batch) { metrics_.count_batch(batch.pictures, batch.seconds); }),
@@ -112,6 +112,7 @@ std::optional<HttpResponse> Api::refusal(const HttpRequest& head) {
   const auto refused = [&](Refusal refusal, const std::string& message) {
     return error_response({refusal, "", message}, head.id);
   };
+  if (const auto objection = options_.hosts.objection(head)) return refused(Refusal::forbidden, *objection);
   if (!route) return refused(Refusal::not_found, "there is nothing at this path");
   if (route->protected_ && !authorized(head.authorization))
     return refused(Refusal::unauthorized, "this needs the header \"Authorization: Bearer TOKEN\" with the right token");
@@ -223,12 +224,18 @@ HttpResponse Api::health(const HttpRequest&) {
 HttpResponse Api::readiness(const HttpRequest& request) {
   if (draining_) return error_response({Refusal::draining, "", "the server is about to end"}, request.id);
   if (full()) return error_response({Refusal::busy, "", "the queue is full"}, request.id);
+  if (surroundings_.load().out_of_memory)
+    return error_response({Refusal::busy, "", "the memory for requests is taken"}, request.id);
   return {.body = R"({"status":"ready"})"};
 }
 
 HttpResponse Api::metrics(const HttpRequest&) {
+  const ServerLoad load = surroundings_.load();
   return {.content_type = "text/plain; version=0.0.4; charset=utf-8",
-          .body = metrics_.text({.queued = places_.taken(), .connections = connections_()})};
+          .body = metrics_.text({.queued = places_.taken(),
+                                 .connections = load.connections,
+                                 .body_bytes = load.body_bytes,
+                                 .dropped_lines = surroundings_.dropped_log_lines()})};
 }
 
 HttpResponse Api::models(const HttpRequest&) {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "capdiff/captioners/captioner.h"
+#include "capdiff/serving/allowed_hosts.h"
 #include "capdiff/serving/batcher.h"
 #include "capdiff/serving/caption_request.h"
 #include "capdiff/serving/http.h"
@@ -20,6 +21,7 @@ class PendingRequest;
 
 struct ApiOptions {
   std::string token;  ///< that /v1 and /metrics ask for; empty for none
+  AllowedHosts hosts;
   RequestLimits request;
   std::size_t max_body_bytes = std::size_t{20} << 20;  ///< as told to clients; the HTTP server keeps to it
   std::size_t max_queue = 128;                         ///< pictures that wait
@@ -28,11 +30,16 @@ struct ApiOptions {
   BatcherOptions batch;
 };
 
+/// What the API tells of the rest of the process; both are called from several threads.
+struct ApiSurroundings {
+  std::function<ServerLoad()> load;
+  std::function<std::uint64_t()> dropped_log_lines;
+};
+
 /// The routes of the server: the page, what machines ask about its health, and captions.
 class Api final : public HttpHandler {
  public:
-  /// `connections` tells how many are open.
-  Api(Captioner& captioner, ServedModel model, const ApiOptions& options, std::function<std::size_t()> connections);
+  Api(Captioner& captioner, ServedModel model, const ApiOptions& options, ApiSurroundings surroundings);
   ~Api() override;
 
   std::optional<HttpResponse> refusal(const HttpRequest& head) override;
@@ -65,7 +72,7 @@ class Api final : public HttpHandler {
 
   const ServedModel model_;
   const ApiOptions options_;
-  const std::function<std::size_t()> connections_;
+  const ApiSurroundings surroundings_;
   ServingMetrics metrics_;
   Allowance places_;
   std::atomic<bool> draining_{false};

@@ -18,6 +18,7 @@ constexpr RefusalKind kRefusals[] = {
     {Refusal::invalid_image, 400, "invalid_image"},
     {Refusal::url_not_allowed, 400, "url_not_allowed"},
     {Refusal::unauthorized, 401, "unauthorized"},
+    {Refusal::forbidden, 403, "forbidden"},
     {Refusal::not_found, 404, "not_found"},
     {Refusal::method_not_allowed, 405, "method_not_allowed"},
     {Refusal::timeout, 408, "timeout"},

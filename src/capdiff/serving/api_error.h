@@ -19,6 +19,7 @@ enum class Refusal {
   invalid_image,
   url_not_allowed,
   unauthorized,
+  forbidden,
   not_found,
   method_not_allowed,
   timeout,

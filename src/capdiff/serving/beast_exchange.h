@@ -18,20 +18,33 @@ namespace capdiff {
 /// Bytes of a stream that wait for a client to read; one that falls further behind is given up.
 inline constexpr std::size_t kMaxUnsent = std::size_t{4} << 20;
 
+/// Why nobody waits for an answer any more.
+enum class Cut {
+  none,
+  left,    ///< the client has closed the connection
+  late,    ///< there was no end within the time for a request
+  behind,  ///< the client reads too slowly
+};
+
 /// What a handler says to one request, as the connection's strand knows it.
 struct Answer {
-  explicit Answer(const boost::asio::any_io_executor& executor) : strand(executor), changed(executor) {}
+  explicit Answer(const boost::asio::any_io_executor& executor)
+      : strand(executor), changed(executor), look_again(executor) {}
 
   boost::asio::any_io_executor strand;
-  boost::asio::steady_timer changed;  ///< cancelled whenever something below changes
+  boost::asio::steady_timer changed;     ///< cancelled whenever something below changes
+  boost::asio::steady_timer look_again;  ///< for whether the client has left
   std::optional<HttpResponse> whole, head;
+  StreamError error = nullptr;     ///< how a stream tells one
   std::deque<std::string> unsent;  ///< of a stream
   std::size_t unsent_bytes = 0;
   bool complete = false;  ///< nothing is to come
-  std::atomic<bool> abandoned{false};
+  Cut cut = Cut::none;
+  std::atomic<bool> abandoned{false};  ///< there is a cut
 
   void wake() { changed.cancel(); }
-  void abandon() {
+  void abandon(Cut why) {
+    if (!abandoned) cut = why;
     abandoned = true;
     wake();
   }
@@ -51,8 +64,9 @@ class BeastExchange final : public HttpExchange {
       answer.complete = true;
     });
   }
-  void begin_stream(HttpResponse head) override {
-    tell([head = std::move(head)](Answer& answer) mutable {
+  void begin_stream(HttpResponse head, StreamError error) override {
+    tell([head = std::move(head), error](Answer& answer) mutable {
+      answer.error = error;
       if (!answer.complete) answer.head = std::move(head);
     });
   }
@@ -60,7 +74,7 @@ class BeastExchange final : public HttpExchange {
     tell([bytes = std::move(bytes)](Answer& answer) mutable {
       answer.unsent_bytes += bytes.size();
       answer.unsent.push_back(std::move(bytes));
-      if (answer.unsent_bytes > kMaxUnsent) answer.abandon();
+      if (answer.unsent_bytes > kMaxUnsent) answer.abandon(Cut::behind);
     });
   }
   void finish() override {

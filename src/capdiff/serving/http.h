@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +16,8 @@ struct HttpRequest {
   std::string target;  ///< the path, without a query
   std::string content_type;
   std::string authorization;
+  std::string host;                         ///< whom it asks: "name:port"; empty where HTTP/1.0 does not say
+  std::string origin;                       ///< of the page that sends it, where a browser says so
   std::shared_ptr<const std::string> body;  ///< what it reserves of the server's memory goes with it
 };
 
@@ -33,6 +36,17 @@ struct HttpRecord {
   std::size_t bytes = 0;  ///< of the body that was sent
 };
 
+/// What of a server is in use.
+struct ServerLoad {
+  std::size_t connections = 0;  ///< open ones
+  std::size_t body_bytes = 0;   ///< of requests that are read or wait
+  bool out_of_memory = false;   ///< none is left for a request's body
+};
+
+class RequestError;
+/// The bytes that tell an error in the midst of a stream.
+using StreamError = std::string (*)(const RequestError& error, const std::string& request_id);
+
 /// Where the answer to one request goes, from any thread: either `respond` once, or `begin_stream`, `send` any number
 /// of times and `finish`. An exchange that is dropped before its answer has begun becomes an error 500; a
 /// stream ends there.
@@ -41,8 +55,9 @@ class HttpExchange {
   virtual ~HttpExchange() = default;
 
   virtual void respond(HttpResponse response) = 0;
-  /// Sends the header of a response of unknown length; `head.body` is left out.
-  virtual void begin_stream(HttpResponse head) = 0;
+  /// Sends the header of a response of unknown length; `head.body` is left out. Where the stream must end before
+  /// `finish`, `error` says how that is told.
+  virtual void begin_stream(HttpResponse head, StreamError error) = 0;
   virtual void send(std::string bytes) = 0;
   virtual void finish() = 0;
   /// Whether nobody waits for the answer any more: the client has left, or its time was up.

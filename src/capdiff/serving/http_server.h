@@ -10,18 +10,20 @@
 
 namespace capdiff {
 
+/// Connections beyond those that an HttpServer takes: they may still ask how it is, and hear that it is busy.
+inline constexpr std::size_t kSurplusConnections = 16;
+
 struct HttpServerOptions {
-  std::string host = "127.0.0.1";  ///< an address, IPv4 or IPv6
-  std::uint16_t port = 8080;       ///< 0: any that is free
-  std::size_t threads = 2;         ///< that read and write; they do not compute
-  std::size_t max_connections = 256;
+  std::string host = "127.0.0.1";     ///< an address, IPv4 or IPv6
+  std::uint16_t port = 8080;          ///< 0: any that is free
+  std::size_t threads = 2;            ///< that read and write; they do not compute
+  std::size_t max_connections = 256;  ///< one that waits for its client gives way to a new one
   std::size_t max_header_bytes = std::size_t{16} << 10;
   std::size_t max_body_bytes = std::size_t{20} << 20;
   /// Of bodies that come in chunks, whose size is not known before: memory is given on trust only so far.
   std::size_t max_chunked_bytes = std::size_t{8} << 20;
   std::size_t max_bodies_bytes = std::size_t{512} << 20;  ///< of all requests that are read or wait, together
-  /// For a request's header, for every write, and for a body, which gets a second more for every
-  /// `body_bytes_per_second` that have come.
+  /// For a request's header, and for every write. In so much time a body must bring `body_bytes_per_second` times it.
   std::chrono::seconds timeout{30};
   std::size_t body_bytes_per_second = std::size_t{16} << 10;
   std::chrono::seconds max_request{300};  ///< from a whole request to the end of its answer
@@ -39,8 +41,7 @@ class HttpServer {
   HttpServer& operator=(const HttpServer&) = delete;
 
   std::uint16_t port() const;
-  /// Open connections.
-  std::size_t connections() const;
+  ServerLoad load() const;
   /// Serves until SIGTERM or SIGINT comes and what was accepted is answered; a second signal ends it at once. Returns
   /// how many requests have then been accepted and not answered. Call it once.
   std::size_t run(HttpHandler& handler);

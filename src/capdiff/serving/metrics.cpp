@@ -73,6 +73,9 @@ std::string ServingMetrics::text(const Gauges& gauges) const {
   text += single("capdiff_computing_seconds_total", "counter", "Time spent captioning them.", computing_seconds_);
   text += single("capdiff_queued_pictures", "gauge", "Pictures that wait.", gauges.queued);
   text += single("capdiff_connections", "gauge", "Open connections.", gauges.connections);
+  text += single("capdiff_body_bytes", "gauge", "Memory for requests that are read or wait.", gauges.body_bytes);
+  text += single("capdiff_log_lines_dropped_total", "counter", "Lines of the log that could not be written.",
+                 gauges.dropped_lines);
   text += single("process_resident_memory_bytes", "gauge", "Memory in use.", resident_bytes());
   return text + family("capdiff_build_info", "gauge", "The version.") +
          "capdiff_build_info{version=\"" CAPDIFF_VERSION "\"} 1\n";

@@ -27,10 +27,12 @@ class Histogram {
   double sum_ = 0.0;
 };
 
-/// What changes up and down, at the time of asking.
+/// What others count, at the time of asking.
 struct Gauges {
-  std::size_t queued = 0;       ///< pictures that wait to be computed
-  std::size_t connections = 0;  ///< open ones
+  std::size_t queued = 0;           ///< pictures that wait to be computed
+  std::size_t connections = 0;      ///< open ones
+  std::size_t body_bytes = 0;       ///< of requests that are read or wait
+  std::uint64_t dropped_lines = 0;  ///< of the log
 };
 
 /// The server's books, in Prometheus' text format.

@@ -25,6 +25,15 @@ std::string event(const char* name, const Json& data) {
   return fmt::format("event: {}\ndata: {}\n\n", name, dump(data));
 }
 
+/// An error in the stream of one interface, and in that of the other.
+std::string caption_stream_error(const RequestError& error, const std::string& id) {
+  return event("error", error_json(error, id));
+}
+
+std::string chat_stream_error(const RequestError& error, const std::string& id) {
+  return "data: " + dump(error_json(error, id)) + "\n\n";
+}
+
 std::int64_t unix_time() {
   return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
@@ -62,7 +71,10 @@ Json PendingRequest::answer_to_one(Json result) const {
 void PendingRequest::send_event(const std::string& text) {
   if (!streaming_) {
     streaming_ = true;
-    exchange_->begin_stream({.content_type = "text/event-stream", .headers = {{"Cache-Control", "no-store"}}});
+    // The second field keeps proxies from waiting for more before they pass an event on.
+    exchange_->begin_stream(
+        {.content_type = "text/event-stream", .headers = {{"Cache-Control", "no-store"}, {"X-Accel-Buffering", "no"}}},
+        chat_ ? chat_stream_error : caption_stream_error);
   }
   exchange_->send(text);
 }
@@ -109,7 +121,7 @@ void PendingRequest::failed(std::size_t picture, std::exception_ptr error) {
 void PendingRequest::refuse_all(std::exception_ptr error) {
   const RequestError refused = told(error);
   if (!streaming_) return exchange_->respond(error_response(refused, http_.id));
-  send_event(event("error", error_json(refused, http_.id)));
+  send_event((chat_ ? chat_stream_error : caption_stream_error)(refused, http_.id));
   exchange_->finish();
 }
 
