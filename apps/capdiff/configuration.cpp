@@ -74,9 +74,13 @@ std::string dumped(const CLI::App& command) {
   for (std::string line; std::getline(all, line);) {
     const std::size_t equals = line.find('=');
     const CLI::Option* option = command.get_option_no_throw("--" + line.substr(0, equals));
-    const bool unset = (!option || option->count() == 0) && equals != std::string::npos &&
-                       (line.substr(equals) == "=\"\"" || line.substr(equals) == "=[]");
-    if (!unset) text += line + "\n";
+    const bool given = equals == std::string::npos || (option && option->count() > 0);
+    const std::string value = given ? "" : line.substr(equals + 1);
+    if (value == "\"\"" || value == "[]") continue;
+    // The one default that is a list: CLI11 writes it as a text, "[text]".
+    if (value.starts_with("\"[") && value.ends_with("]\""))
+      line.replace(equals + 1, std::string::npos, "[\"" + value.substr(2, value.size() - 4) + "\"]");
+    text += line + "\n";
   }
   return text;
 }
