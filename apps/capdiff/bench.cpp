@@ -36,7 +36,7 @@ struct BenchPictures {
 
 BenchPictures bench_pictures(const BenchOptions& options) {
   BenchPictures pictures;
-  const std::vector<Input> inputs = expand_inputs(options.paths, /*recursive=*/false);
+  const std::vector<Input> inputs = expand_inputs(options.paths, /*recursive=*/false).pictures;
   if (std::ranges::find(inputs, "-", &Input::name) != inputs.end())
     fail(ErrorCode::usage, "bench reads its pictures again and again, which standard input cannot give");
   const auto count = static_cast<std::size_t>(

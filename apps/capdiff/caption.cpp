@@ -1,13 +1,19 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iterator>
+#include <nlohmann/json.hpp>
 
 #include "apps/capdiff/caption_output.h"
 #include "apps/capdiff/caption_run.h"
 #include "apps/capdiff/command.h"
 #include "apps/capdiff/inputs.h"
 #include "apps/capdiff/model_options.h"
+#include "capdiff/backends/processor.h"
 #include "capdiff/base/error.h"
+#include "capdiff/base/interruption.h"
 #include "capdiff/formats/image_folder.h"
+#include "capdiff/formats/model_folder.h"
 
 namespace capdiff::app {
 namespace {
@@ -21,7 +27,6 @@ struct CaptionOptions {
   bool recursive = false;
   bool allow_truncated = false;
   std::string errors;
-  std::string prefix, suffix;
   std::optional<std::int64_t> length;
   std::string trace_svg;
   std::string reference;
@@ -43,38 +48,65 @@ void check_options(const CaptionOptions& options) {
     fail(ErrorCode::usage, "--sidecar-extension {}: expected that of a text file, such as txt", extension);
 }
 
-std::vector<Input> inputs_of(const CaptionOptions& options) {
+InputList inputs_of(const CaptionOptions& options) {
   std::vector<std::string> paths = options.paths;
   if (!options.files_from.empty()) std::ranges::move(read_path_list(options.files_from), std::back_inserter(paths));
-  std::vector<Input> inputs = expand_inputs(paths, options.recursive);
-  if (!options.shard.empty()) {
-    const Shard shard = parse_shard(options.shard);
-    std::erase_if(inputs, [&](const Input& input) { return !shard.has(input); });
-  }
-  if (!options.trace_svg.empty() && inputs.size() != 1)
-    fail(ErrorCode::usage, "--trace-svg draws one picture's caption, not those of {}", inputs.size());
-  return inputs;
+  InputList list = expand_inputs(paths, options.recursive);
+  if (!options.trace_svg.empty() && list.pictures.size() != 1)
+    fail(ErrorCode::usage, "--trace-svg draws one picture's caption, not those of {}", list.pictures.size());
+  return list;
+}
+
+/// What decides the captions, a line each, for runs that go on where another one ended.
+std::string settings_of(const CaptionOptions& options, const LoadedModel& model, const std::filesystem::path& clip) {
+  std::string text = "version " CAPDIFF_VERSION "\n";
+  text += fmt::format("model {:016x}\n", folder_fingerprint(model.path));
+  if (!clip.empty()) text += fmt::format("clip {:016x}\n", folder_fingerprint(clip));
+  std::string generation = describe(model.generation);
+  for (std::size_t at; (at = generation.find(" | ")) != std::string::npos;) generation.replace(at, 3, "\n");
+  text += generation + fmt::format("\ndtype {}\n", compute_name(model.backend->options().compute));
+  const OutputOptions& output = options.output;
+  for (const auto& [name, value] : {std::pair{"--prefix", output.prefix}, {"--suffix", output.suffix}})
+    if (!value.empty()) text += fmt::format("{} {}\n", name, nlohmann::json(value).dump());
+  for (const auto& [name, given] :
+       {std::pair{"--all", output.all}, {"--trace", output.trace}, {"--allow-truncated", options.allow_truncated}})
+    if (given) text += fmt::format("{}\n", name);
+  if (output.distinct) text += fmt::format("--distinct {}\n", *output.distinct);
+  return text;
 }
 
 int caption(const CaptionOptions& options) {
   check_options(options);
-  std::vector<Input> inputs = inputs_of(options);
+  const std::optional<Shard> shard = options.shard.empty() ? std::nullopt : std::optional(parse_shard(options.shard));
+  InputList list = inputs_of(options);
   LoadedModel model = load_model(options.model);
-  load_clip(options.model, model);
+  const std::filesystem::path clip = load_clip(options.model, model);
   model.generation.length = options.length;
   model.generation.trace = options.output.trace || !options.trace_svg.empty();
   model.generation.reference = options.reference;
-  const bool bare = options.paths.size() == 1 && options.files_from.empty() && inputs.size() == 1 &&
-                    inputs[0].name == options.paths[0];
-  CaptionRun run(model, make_outputs(options.output, model, bare),
+  const bool bare = options.paths.size() == 1 && options.files_from.empty() && list.pictures.size() == 1 &&
+                    list.pictures[0].name == options.paths[0];
+  OutputOptions output = options.output;
+  if (!output.files.empty()) output.settings = settings_of(options, model, clip);
+  CaptionRun run(model, make_outputs(output, model, bare),
                  {.batch = static_cast<std::size_t>(options.model.batch),
                   .gpu = options.model.device == "cuda",
                   .allow_truncated = options.allow_truncated,
                   .errors = options.errors,
-                  .prefix = options.prefix,
-                  .suffix = options.suffix,
-                  .trace_svg = options.trace_svg});
-  return run.run(std::move(inputs));
+                  .prefix = output.prefix,
+                  .suffix = output.suffix,
+                  .trace_svg = options.trace_svg,
+                  .shard = shard,
+                  .list = options.files_from,
+                  .passed_over = list.passed_over_text()});
+  return run.run(std::move(list.pictures));
+}
+
+/// Everything that the run had has been put away when a signal ends the process.
+int caption_or_end(const CaptionOptions& options) {
+  const int code = caption(options);
+  if (code > kSignalled) end_by(code - kSignalled);
+  return code;
 }
 
 void add_input_options(CLI::App& command, CaptionOptions& options) {
@@ -137,8 +169,8 @@ void add_caption(CLI::App& app, Action& action) {
   add_model_options(*command, options->model);
   command->add_option("--clip", options->model.clip, "The CLIP that --select clip chooses with (default: models/clip)")
       ->type_name("DIR");
-  command->add_option("--prefix", options->prefix, "Put TEXT in front of every caption")->type_name("TEXT");
-  command->add_option("--suffix", options->suffix, "Put TEXT behind every caption")->type_name("TEXT");
+  command->add_option("--prefix", options->output.prefix, "Put TEXT in front of every caption")->type_name("TEXT");
+  command->add_option("--suffix", options->output.suffix, "Put TEXT behind every caption")->type_name("TEXT");
   command->add_option("--length", options->length, "Exactly so many words")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{4096}));
   command->add_flag("--trace", options->output.trace,
@@ -151,7 +183,7 @@ void add_caption(CLI::App& app, Action& action) {
                 {"--format", "--output", "--existing", "--sidecar-dir", "--sidecar-extension", "--prefix", "--suffix",
                  "--all", "--distinct", "--trace", "--trace-svg", "--reference"});
   group_options(*command, "What is drawn", {"--length", "--clip"});
-  add_configuration(*command, action, [options] { return caption(*options); });
+  add_configuration(*command, action, [options] { return caption_or_end(*options); });
 }
 
 }  // namespace capdiff::app

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "capdiff/base/error.h"
+#include "capdiff/base/utf8.h"
 
 namespace capdiff::app {
 
@@ -23,6 +24,11 @@ std::vector<std::unique_ptr<CaptionOutput>> make_outputs(const OutputOptions& op
     fail(ErrorCode::usage, "--sidecar-dir and --sidecar-extension are of sidecars; give --format sidecar too");
   if (!sidecars && (options.existing == "append" || options.existing == "prepend"))
     fail(ErrorCode::usage, "--existing {} is about the text of sidecars; give --format sidecar too", options.existing);
+  if (formats.empty() && (options.all || options.trace))
+    fail(ErrorCode::usage, "{}: sidecars have the caption alone; give --format jsonl -o FILE too",
+         options.all ? "--all" : "--trace");
+  for (const auto& [option, value] : {std::pair{"--prefix", options.prefix}, {"--suffix", options.suffix}})
+    if (!is_utf8(value)) fail(ErrorCode::usage, "{}: it is not UTF-8", option);
   if (options.files.size() > formats.size())
     fail(ErrorCode::usage, "-o {}: there is no format for it; sidecars go to --sidecar-dir", options.files.back());
   if (formats.size() > 1 && options.files.size() != formats.size())

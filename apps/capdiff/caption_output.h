@@ -8,6 +8,7 @@
 
 #include "apps/capdiff/inputs.h"
 #include "apps/capdiff/model_options.h"
+#include "apps/capdiff/named_files.h"
 #include "capdiff/captioners/captioner.h"
 #include "capdiff/formats/sidecar.h"
 
@@ -23,9 +24,18 @@ struct OutputOptions {
   bool all = false;
   std::optional<double> distinct;
   bool trace = false;
+  std::string prefix, suffix;  ///< around every caption
+  std::string settings = {};   ///< what decides the captions, a line each; a run that goes on compares them
 
   bool has_sidecars() const;
   std::optional<Existing> policy() const;
+};
+
+/// What came of one picture.
+struct Captioned {
+  Caption caption;         ///< with --prefix and --suffix
+  double seconds = 0.0;    ///< that it took
+  bool truncated = false;  ///< whether only a part of the picture was there to be seen
 };
 
 /// One place that captions go to.
@@ -33,13 +43,17 @@ class CaptionOutput {
  public:
   virtual ~CaptionOutput() = default;
 
-  /// Before the first picture: throws for whatever would fail after hours. A picture that cannot be written here gets
-  /// an `Input::error`, and is not captioned.
+  /// Of all pictures, those that other processes caption included: one that cannot be written here, and one whose
+  /// caption would take the place of another's, gets an `Input::error` and is not captioned. Notes what is written here
+  /// in `files`. Throws `Error(usage)` for files that are taken, and where none of the pictures can be written.
+  virtual void claim(std::span<Input> inputs, NamedFiles& files) = 0;
+  /// Before the first of the pictures to be captioned: throws for whatever would fail after hours.
   virtual void check(std::span<Input> inputs) = 0;
+  /// Whether captions stay here, for a later run to find.
+  virtual bool keeps() const = 0;
   /// Whether the caption of this picture is there already and stays.
   virtual bool has(const Input& input) const = 0;
-  /// `seconds` is what the picture took.
-  virtual void add(const Input& input, const Caption& caption, double seconds) = 0;
+  virtual void add(const Input& input, const Captioned& captioned) = 0;
   /// After each batch: what has been added survives whatever comes.
   virtual void flush() = 0;
   /// After the last one.

@@ -1,7 +1,6 @@
 #include "apps/capdiff/caption_run.h"
 
 #include <fcntl.h>
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -10,13 +9,16 @@
 #include <ctime>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "apps/capdiff/command.h"
 #include "capdiff/base/error.h"
 #include "capdiff/base/files.h"
 #include "capdiff/base/interruption.h"
 #include "capdiff/base/progress.h"
+#include "capdiff/base/utf8.h"
 #include "capdiff/data/picture_queue.h"
+#include "capdiff/formats/caption_rows.h"
 
 namespace capdiff::app {
 namespace {
@@ -42,11 +44,9 @@ void append_line(const std::string& path, const std::string& line) {
   if (!written) fail(ErrorCode::io, "cannot write {}: {}", path, system_message(error));
 }
 
-/// Without the "path: " that errors begin with, and on one line.
+/// Without the "path: " that errors begin with.
 std::string reason_without(const std::string& path, std::string reason) {
   if (reason.starts_with(path + ": ")) reason.erase(0, path.size() + 2);
-  std::ranges::replace_if(
-      reason, [](char c) { return c == '\n' || c == '\t' || c == '\r'; }, ' ');
   return reason;
 }
 
@@ -56,22 +56,46 @@ CaptionRun::CaptionRun(LoadedModel& model, std::vector<std::unique_ptr<CaptionOu
     : model_(model), outputs_(std::move(outputs)), options_(std::move(options)) {}
 
 int CaptionRun::run(std::vector<Input> inputs) {
+  claim_files(inputs);
+  if (options_.shard) std::erase_if(inputs, [&](const Input& input) { return !options_.shard->has(input); });
   const std::size_t count = inputs.size();
   for (const auto& output : outputs_) output->check(inputs);
   if (!options_.errors.empty()) append_line(options_.errors, "");
-  std::erase_if(inputs, [&](const Input& input) {
-    return input.error.empty() && std::ranges::all_of(outputs_, [&](const auto& output) { return output->has(input); });
-  });
+  std::erase_if(inputs, [&](const Input& input) { return input.error.empty() && is_done(input); });
   skipped_ = count - inputs.size();
-  left_ = inputs.size();
-  caption_all(inputs);
-
-  if (signal_ == 0 && (captioned_ > 0 || skipped_ > 0 || failed_ == 0))
-    for (const auto& output : outputs_) output->finish();
-  if (count != 1 || skipped_ > 0 || signal_ != 0) write_to_stderr(summary() + "\n");
-  if (signal_ != 0) return 128 + signal_;
+  pictures_ = inputs.size();
+  take_standard_input(inputs);
+  try {
+    caption_all(inputs);
+    if (signal_ == 0 && (captioned_ > 0 || skipped_ > 0 || failed_ == 0))
+      for (const auto& output : outputs_) output->finish();
+  } catch (...) {
+    if (captioned_ + skipped_ + failed_ > 0)
+      write_to_stderr(fmt::format("ended early: {}; {} left\n", summary(), left()));
+    throw;
+  }
+  if (count != 1 || skipped_ > 0 || signal_ != 0 || !options_.passed_over.empty()) write_to_stderr(summary() + "\n");
+  if (signal_ != 0) return kSignalled + signal_;
   if (failed_ == 0) return kDone;
   return captioned_ + skipped_ == 0 ? kFailed : kSomeFailed;
+}
+
+void CaptionRun::claim_files(std::span<Input> inputs) {
+  NamedFiles files(inputs);
+  if (!options_.list.empty() && options_.list != "-") files.add_read(options_.list, "--files-from " + options_.list);
+  for (const auto& [option, file] : {std::pair{"--errors", options_.errors}, {"--trace-svg", options_.trace_svg}})
+    if (!file.empty()) files.add_option(option, file);
+  for (const auto& output : outputs_) output->claim(inputs, files);
+}
+
+bool CaptionRun::is_done(const Input& input) const {
+  bool kept = false;
+  for (const auto& output : outputs_) {
+    if (!output->keeps()) continue;
+    if (!output->has(input)) return false;
+    kept = true;
+  }
+  return kept;
 }
 
 void CaptionRun::caption_all(const std::vector<Input>& inputs) {
@@ -84,7 +108,7 @@ void CaptionRun::caption_all(const std::vector<Input>& inputs) {
   const auto start = Clock::now();
   PictureQueue queue(inputs.size(), options_.batch, {.waiting = threads, .computing = options_.gpu ? threads : 0},
                      [&](std::size_t i) { return read_input(inputs[i], decoding); });
-  while (left_ > 0 && signal_ == 0) {
+  while (left() > 0 && signal_ == 0) {
     const auto batch_start = Clock::now();
     std::vector<QueuedPicture> pictures = queue.next_batch();
     Batch batch;
@@ -99,11 +123,11 @@ void CaptionRun::caption_all(const std::vector<Input>& inputs) {
     }
     if (!batch.images.empty()) caption_batch(std::move(batch), seconds_since(batch_start));
     for (const auto& output : outputs_) output->flush();
-    left_ -= pictures.size();
+    captioned_ += std::exchange(handed_out_, 0);
+    elapsed_ = Clock::now() - start;
     if (progress) progress->advance(pictures.size());
-    if (left_ > 0) signal_ = interruption.signal();
+    if (left() > 0) signal_ = interruption.signal();
   }
-  elapsed_ = Clock::now() - start;
 }
 
 void CaptionRun::caption_batch(Batch batch, double seconds_before) {
@@ -125,29 +149,35 @@ void CaptionRun::caption_batch(Batch batch, double seconds_before) {
   }
   ++batches_;
   const double seconds = (seconds_before + seconds_since(start)) / static_cast<double>(captions.size());
-  for (std::size_t i = 0; i < captions.size(); ++i) hand_out(*batch.inputs[i], std::move(captions[i]), seconds);
+  for (std::size_t i = 0; i < captions.size(); ++i) {
+    Captioned captioned{std::move(captions[i]), seconds, batch.images[i].truncated};
+    hand_out(*batch.inputs[i], std::move(captioned));
+  }
 }
 
-void CaptionRun::hand_out(const Input& input, Caption caption, double seconds) {
+void CaptionRun::hand_out(const Input& input, Captioned captioned) {
+  Caption& caption = captioned.caption;
   caption.text = options_.prefix + caption.text + options_.suffix;
+  if (captioned.truncated)
+    write_to_stderr(
+        fmt::format("capdiff: {}: it is damaged; what is left is captioned\n", without_controls(input.name)));
   if (!options_.trace_svg.empty()) write_file_atomically(options_.trace_svg, to_svg(caption.trace, caption.text));
   try {
     for (const auto& output : outputs_)
-      if (!output->has(input)) output->add(input, caption, seconds);
+      if (!output->has(input)) output->add(input, captioned);
   } catch (const Error& error) {
     if (!is_of_picture(error)) throw;
     return report_failure(input, error.what());
   }
-  ++captioned_;
+  ++handed_out_;
 }
 
 void CaptionRun::report_failure(const Input& input, const std::string& reason) {
   ++failed_;
   const bool named = reason.find(input.name) != std::string::npos || input.name == "-";
-  write_to_stderr(fmt::format("capdiff: {}{}\n", named ? "" : input.name + ": ", reason));
-  if (options_.errors.empty()) return;
-  append_line(options_.errors, fmt::format("{:%Y-%m-%dT%H:%M:%SZ}\t{}\t{}\n", fmt::gmtime(std::time(nullptr)),
-                                           input.name, reason_without(input.name, reason)));
+  write_to_stderr(fmt::format("capdiff: {}\n", without_controls((named ? "" : input.name + ": ") + reason)));
+  if (!options_.errors.empty())
+    append_line(options_.errors, failure_row(std::time(nullptr), input.name, reason_without(input.name, reason)));
 }
 
 std::string CaptionRun::summary() const {
@@ -155,8 +185,9 @@ std::string CaptionRun::summary() const {
   if (captioned_ > 0)
     text += fmt::format("; {:.1f} images/s in batches of {:.1f}", static_cast<double>(captioned_) / elapsed_.count(),
                         static_cast<double>(captioned_) / static_cast<double>(batches_));
+  if (!options_.passed_over.empty()) text += "; passed over " + options_.passed_over;
   if (signal_ == 0) return text;
-  text = fmt::format("stopped by {}: {}; {} left", signal_ == SIGINT ? "Ctrl-C" : "SIGTERM", text, left_);
+  text = fmt::format("stopped by {}: {}; {} left", signal_ == SIGINT ? "Ctrl-C" : "SIGTERM", text, left());
   if (std::ranges::all_of(outputs_, [](const auto& output) { return output->goes_on(); }))
     text += ". The same command goes on from there";
   return text;

@@ -10,6 +10,9 @@ namespace capdiff::app {
 /// Exit codes of the command line, a contract.
 enum ExitCode : int { kDone = 0, kFailed = 1, kUsage = 2, kSomeFailed = 3 };
 
+/// Signal n ends a command with this and n.
+constexpr int kSignalled = 128;
+
 /// What the chosen subcommand does once all options are parsed; returns the exit code.
 using Action = std::function<int()>;
 

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
+#include <sstream>
+
 #include "apps/capdiff/bracketed.h"
 #include "apps/capdiff/command.h"
 #include "capdiff/base/error.h"
@@ -51,6 +53,38 @@ void apply_file(CLI::App& command, const std::string& path) {
   }
 }
 
+/// Whether an option is in force; a flag may have been given as false.
+bool is_in_force(const CLI::Option& option) {
+  if (option.count() == 0) return false;
+  return option.get_expected_max() > 0 || option.as<bool>();
+}
+
+/// CLI11 looks for options that exclude each other before the file is read.
+void check_exclusions(const CLI::App& command) {
+  for (const CLI::Option* option : command.get_options())
+    for (const CLI::Option* other : option->get_excludes())
+      if (is_in_force(*option) && is_in_force(*other))
+        fail(ErrorCode::usage, "{} and {} do not go together", option->get_name(), other->get_name());
+}
+
+/// The options in force, less those that have no value: what `--config` reads.
+std::string dumped(const CLI::App& command) {
+  std::string text;
+  std::istringstream all(command.config_to_str(true, false));
+  for (std::string line; std::getline(all, line);) {
+    const std::size_t equals = line.find('=');
+    const CLI::Option* option = command.get_option_no_throw("--" + line.substr(0, equals));
+    const bool given = equals == std::string::npos || (option && option->count() > 0);
+    const std::string value = given ? "" : line.substr(equals + 1);
+    if (value == "\"\"" || value == "[]") continue;
+    // The one default that is a list: CLI11 writes it as a text, "[text]".
+    if (value.starts_with("\"[") && value.ends_with("]\""))
+      line.replace(equals + 1, std::string::npos, "[\"" + value.substr(2, value.size() - 4) + "\"]");
+    text += line + "\n";
+  }
+  return text;
+}
+
 }  // namespace
 
 void add_configuration(CLI::App& command, Action& action, Action run) {
@@ -64,11 +98,14 @@ void add_configuration(CLI::App& command, Action& action, Action run) {
       ->configurable(false);
   command.add_flag("--dump-config", given->dump, "Print the options in force as TOML and stop")->configurable(false);
   command.callback([&command, &action, run, given] {
-    if (!given->file.empty()) apply_file(command, given->file);
+    if (!given->file.empty()) {
+      apply_file(command, given->file);
+      check_exclusions(command);
+    }
     action = run;
     if (given->dump)
       action = [&command] {
-        fmt::print("{}", command.config_to_str(true, false));
+        fmt::print("{}", dumped(command));
         return static_cast<int>(kDone);
       };
   });

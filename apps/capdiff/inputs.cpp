@@ -1,16 +1,19 @@
 #include "apps/capdiff/inputs.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <iterator>
 #include <unordered_set>
 
 #include "capdiff/base/error.h"
 #include "capdiff/base/files.h"
 #include "capdiff/base/hash.h"
+#include "capdiff/base/utf8.h"
 #include "capdiff/formats/image_folder.h"
 #include "capdiff/formats/webdataset.h"
 #include "capdiff/image/decode.h"
@@ -21,6 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxStandardInput = std::size_t{1} << 30;
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 constexpr const char* kExtensions = ".jpg, .jpeg, .png, .webp";
 
 std::vector<std::byte> read_standard_input() {
@@ -49,7 +53,14 @@ Input file_input(const fs::path& file, const fs::path& folder) {
 struct FolderContents {
   std::vector<Input> pictures;  ///< and what could not be looked into
   std::vector<fs::path> shards;
+  std::map<std::string, std::size_t> passed_over;
 };
+
+std::string counts_text(const std::map<std::string, std::size_t>& counts) {
+  std::vector<std::string> parts;
+  for (const auto& [kind, count] : counts) parts.push_back(fmt::format("{} {}", count, without_controls(kind)));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
 
 void look_into(const fs::path& folder, const fs::path& top, bool recursive, FolderContents& contents) {
   std::error_code error;
@@ -64,64 +75,86 @@ void look_into(const fs::path& folder, const fs::path& top, bool recursive, Fold
         contents.pictures.push_back(file_input(path, top));
       else if (entry->is_symlink(ignored) && !entry->exists(ignored))
         contents.pictures.push_back(failed_input(path.string(), fmt::format("{}: a link to nothing", path.string())));
-    } else if (path.extension() == ".tar" && entry->is_regular_file(ignored)) {
+    } else if (is_tar_name(path) && entry->is_regular_file(ignored)) {
       contents.shards.push_back(path);
+    } else if (is_foreign_picture_name(path) && entry->is_regular_file(ignored)) {
+      ++contents.passed_over[lower_extension(path)];
     }
   }
   if (error)
     contents.pictures.push_back(failed_input(folder.string(), fmt::format("{}: {}", folder.string(), error.message())));
 }
 
-void append_shard(std::vector<Input>& inputs, const fs::path& shard, const std::string& key) {
+void append_shard(InputList& list, const fs::path& shard, const std::string& key) {
+  ShardPictures found;
   try {
-    std::vector<TarEntry> pictures = shard_pictures(shard);
-    if (pictures.empty())
-      inputs.push_back(failed_input(shard.string(),
-                                    fmt::format("{}: there are no pictures ({}) in it", shard.string(), kExtensions)));
-    for (TarEntry& picture : pictures) {
-      Input& input = inputs.emplace_back(
-          Input{shard.string() + "/" + picture.name, key + "/" + picture.name, PhotoSource(shard), ""});
-      input.photo.member = std::move(picture.name);
-      input.photo.offset = picture.offset;
-      input.photo.size = picture.size;
-    }
+    found = shard_pictures(shard);
   } catch (const Error& error) {
-    inputs.push_back(failed_input(shard.string(), error.what()));
+    found.damage = error.what();
   }
+  for (TarEntry& picture : found.pictures) {
+    Input& input = list.pictures.emplace_back(
+        Input{shard.string() + "/" + picture.name, key + "/" + picture.name, PhotoSource(shard), ""});
+    input.photo.member = std::move(picture.name);
+    input.photo.offset = picture.offset;
+    input.photo.size = picture.size;
+  }
+  for (const auto& [kind, count] : found.passed_over) list.passed_over[kind] += count;
+  if (found.pictures.empty() && found.damage.empty())
+    found.damage = fmt::format("{}: there are no pictures ({}) in it", shard.string(), kExtensions);
+  if (!found.damage.empty()) list.pictures.push_back(failed_input(shard.string(), found.damage));
 }
 
-void append_folder(std::vector<Input>& inputs, const std::string& folder, bool recursive) {
+void append_folder(InputList& list, const std::string& folder, bool recursive) {
   FolderContents contents;
   look_into(folder, folder, recursive, contents);
   std::ranges::sort(contents.pictures, {}, &Input::name);
   std::ranges::sort(contents.shards);
-  if (contents.pictures.empty())
-    for (const fs::path& shard : contents.shards)
-      append_shard(inputs, shard, shard.lexically_relative(folder).string());
-  else
-    std::ranges::move(contents.pictures, std::back_inserter(inputs));
-  if (contents.pictures.empty() && contents.shards.empty())
-    inputs.push_back(
-        failed_input(folder, fmt::format("{}: the folder has no pictures ({}) in it{}", folder, kExtensions,
-                                         recursive ? "" : "; --recursive looks into its subfolders")));
+  if (contents.pictures.empty()) {
+    for (const fs::path& shard : contents.shards) append_shard(list, shard, shard.lexically_relative(folder).string());
+    if (contents.shards.empty())
+      list.pictures.push_back(failed_input(
+          folder, fmt::format("{}: the folder has no pictures ({}) in it{}{}", folder, kExtensions,
+                              contents.passed_over.empty() ? "" : ", but " + counts_text(contents.passed_over),
+                              recursive ? "" : "; --recursive looks into its subfolders")));
+  } else {
+    std::ranges::move(contents.pictures, std::back_inserter(list.pictures));
+    if (!contents.shards.empty()) list.passed_over[".tar"] += contents.shards.size();
+  }
+  for (const auto& [kind, count] : contents.passed_over) list.passed_over[kind] += count;
 }
 
 }  // namespace
 
-std::vector<Input> expand_inputs(const std::vector<std::string>& arguments, bool recursive) {
-  std::vector<Input> inputs;
+std::string InputList::passed_over_text() const {
+  return counts_text(passed_over);
+}
+
+InputList expand_inputs(const std::vector<std::string>& arguments, bool recursive) {
+  InputList list;
   for (const std::string& argument : arguments) {
     std::error_code ignored;
     if (argument != "-" && fs::is_directory(argument, ignored))
-      append_folder(inputs, argument, recursive);
-    else if (fs::path(argument).extension() == ".tar")
-      append_shard(inputs, argument, argument);
+      append_folder(list, argument, recursive);
+    else if (is_tar_name(argument))
+      append_shard(list, argument, argument);
     else
-      inputs.push_back(single_input(argument));
+      list.pictures.push_back(single_input(argument));
   }
   std::unordered_set<std::string> names;
-  std::erase_if(inputs, [&](const Input& input) { return !names.insert(input.name).second; });
-  return inputs;
+  std::erase_if(list.pictures, [&](const Input& input) { return !names.insert(input.name).second; });
+  return list;
+}
+
+void take_standard_input(std::span<Input> inputs) {
+  for (Input& input : inputs) {
+    if (input.name != "-") continue;
+    try {
+      input.bytes = read_standard_input();
+    } catch (const Error& error) {
+      input.error = error.what();
+    }
+  }
 }
 
 Input single_input(const std::string& name) {
@@ -130,7 +163,8 @@ Input single_input(const std::string& name) {
 
 std::vector<std::string> read_path_list(const std::string& file) {
   const std::vector<std::byte> bytes = file == "-" ? read_standard_input() : read_file(file, kMaxStandardInput);
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   const char separator = text.find('\0') == std::string_view::npos ? '\n' : '\0';
   std::vector<std::string> paths;
   for (std::size_t begin = 0; begin < text.size();) {
@@ -160,6 +194,7 @@ Shard parse_shard(const std::string& text) {
 
 Image read_input(const Input& input, const DecodeOptions& options) {
   if (!input.error.empty()) fail(ErrorCode::invalid_input, "{}", input.error);
+  if (input.bytes) return decode(*input.bytes, "standard input", options);
   if (input.name == "-") return decode(read_standard_input(), "standard input", options);
   return read_photo(input.photo, options);
 }

@@ -1,6 +1,10 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,15 +19,30 @@ struct Input {
   std::string key;    ///< the path below the folder that was named, else `name`; the same on every machine
   PhotoSource photo;  ///< where its bytes are
   std::string error;  ///< not empty where there is nothing to read
+  std::optional<std::vector<std::byte>> bytes = {};  ///< of standard input, once it has been read
 
   bool in_archive() const { return !photo.member.empty(); }
+};
+
+/// What arguments stand for.
+struct InputList {
+  std::vector<Input> pictures;
+  /// How many files were left alone that somebody may have meant, by how their names end: ".heic", and ".tar" beside
+  /// pictures.
+  std::map<std::string, std::size_t> passed_over;
+
+  /// "2 .gif, 1 .heic".
+  std::string passed_over_text() const;
 };
 
 /// The pictures that arguments stand for, in order, each name once. A folder gives its .jpg, .jpeg, .png and .webp
 /// files by name, with `recursive` those of its subfolders too, and if it has none, those in its tar files; a tar file
 /// gives the pictures in it. Links to files are followed, links to folders below the named one are not. A folder or tar
 /// file without pictures is an error that names it.
-std::vector<Input> expand_inputs(const std::vector<std::string>& arguments, bool recursive);
+InputList expand_inputs(const std::vector<std::string>& arguments, bool recursive);
+
+/// Reads standard input into the input that stands for it; what fails becomes that input's error.
+void take_standard_input(std::span<Input> inputs);
 
 /// The picture of that name alone, "-" for standard input.
 Input single_input(const std::string& name);

@@ -27,7 +27,6 @@ namespace {
 /// How long the other workers have to end by themselves after one has died.
 constexpr std::chrono::seconds kGrace(10);
 constexpr int kMaxWorkers = 1024;
-constexpr int kSignalled = 128;
 
 struct LaunchOptions {
   int workers = 0;

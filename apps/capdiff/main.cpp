@@ -1,11 +1,14 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "apps/capdiff/bracketed.h"
 #include "apps/capdiff/command.h"
 #include "capdiff/base/error.h"
 #include "capdiff/base/logging.h"
+#include "capdiff/base/suggestion.h"
+#include "capdiff/base/utf8.h"
 
 namespace {
 
@@ -22,13 +25,23 @@ const char* option_for_train(const CLI::App& app) {
   return nullptr;
 }
 
+/// CLI11 takes a command that it does not know for an argument of a command that is missing.
+void check_command(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return;
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) names.push_back(command->get_name());
+  if (std::ranges::find(names, argv[1]) == names.end())
+    fail(ErrorCode::usage, "there is no command '{}'{}", argv[1], suggestion(argv[1], names));
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"Captions images by diffusion.", "capdiff"};
   app.set_version_flag("--version", "capdiff " CAPDIFF_VERSION);
   app.require_subcommand(1);
   app.failure_message([](const CLI::App* failed, const CLI::Error& error) {
-    return fmt::format("capdiff: {}\nRun '{} --help' for what is possible.\n", error.what(),
-                       failed->get_parent() ? "capdiff " + failed->get_name() : "capdiff");
+    const std::vector<CLI::App*> chosen = failed->get_subcommands();
+    return fmt::format("capdiff: {}\nRun 'capdiff {}--help' for what is possible.\n", error.what(),
+                       chosen.empty() ? "" : chosen.front()->get_name() + " ");
   });
 
   app::Action action;
@@ -47,6 +60,7 @@ int run(int argc, char** argv) {
   app::add_serve(app, action);
 
   app::restore_brackets(app);
+  check_command(app, argc, argv);
   try {
     app.parse(app::arguments_with_brackets_kept(argc, argv));
   } catch (const CLI::ParseError& error) {
@@ -64,7 +78,7 @@ int main(int argc, char** argv) {
     set_up_logging();
     return run(argc, argv);
   } catch (const Error& error) {
-    fmt::print(stderr, "capdiff: {}\n", error.what());
+    fmt::print(stderr, "capdiff: {}\n", without_controls(error.what()));
     return error.code() == ErrorCode::usage ? app::kUsage : app::kFailed;
   } catch (const std::exception& error) {
     fmt::print(stderr, "capdiff: unexpected failure: {}\n", error.what());

@@ -8,6 +8,8 @@
 #include "apps/capdiff/caption_output.h"
 #include "capdiff/backends/processor.h"
 #include "capdiff/base/error.h"
+#include "capdiff/base/progress.h"
+#include "capdiff/base/utf8.h"
 #include "capdiff/formats/caption_file.h"
 #include "capdiff/selection/near_duplicates.h"
 
@@ -37,33 +39,48 @@ class RowOutput final : public CaptionOutput {
     if (format_ == RowFormat::csv) header_ = csv_row(columns());
   }
 
-  void check(std::span<Input> inputs) override {
+  void claim(std::span<Input> inputs, NamedFiles& files) override {
+    if (!path_.empty()) {
+      files.add_option("-o", path_);
+      files.add_option("-o", path_ + ".part");
+    }
     std::map<std::int64_t, const Input*> owners;
+    const Input* nameless = nullptr;
+    bool any = false;
     for (Input& input : inputs) {
       if (!input.error.empty()) continue;
-      if (format_ == RowFormat::text && !bare_ && input.name.find_first_of("\t\n") != std::string::npos)
-        input.error =
-            fmt::format("{}: there is a tab or a line break in its name; choose --format jsonl or csv", input.name);
-      if (format_ != RowFormat::coco) continue;
-      const auto id = coco_image_id(input.name);
-      if (!id)
-        fail(ErrorCode::usage,
-             "--format coco: {} has no image id; names end in one, as 42.jpg and COCO_val2014_000000000042.jpg do",
-             input.name);
-      if (const auto [owner, free] = owners.emplace(*id, &input); !free)
-        fail(ErrorCode::usage, "--format coco: {} and {} have the same image id", owner->second->name, input.name);
+      if (format_ == RowFormat::coco) {
+        const auto id = coco_image_id(input.name);
+        if (!id) nameless = &input;
+        input.error = coco_objection(input, id, owners);
+      } else {
+        input.error = objection(input.name);
+      }
+      any = any || input.error.empty();
     }
-    if (!path_.empty()) open();
+    if (nameless && !any) fail(ErrorCode::usage, "--format coco: {}", nameless->error);
   }
 
-  bool has(const Input& input) const override { return file_ && file_->kept() > 0 && file_->has(key_of(input)); }
+  void check(std::span<Input> inputs) override {
+    if (path_.empty()) return;
+    open();
+    if (!file_ || !file_->resumed()) return;
+    if (options_.policy() != Existing::skip) refuse_rows_of_others(inputs);
+    write_to_stderr(fmt::format("capdiff: going on from {} ({} pictures)\n", file_->part().string(), file_->kept()));
+  }
 
-  void add(const Input& input, const Caption& caption, double seconds) override {
+  bool keeps() const override { return stays_ || (file_ && !file_->part().empty()); }
+
+  bool has(const Input& input) const override {
+    return stays_ || (file_ && file_->kept() > 0 && file_->has(key_of(input)));
+  }
+
+  void add(const Input& input, const Captioned& captioned) override {
     switch (format_) {
-      case RowFormat::jsonl: rows_ += json_line(input.name, caption, seconds); return;
-      case RowFormat::csv: rows_ += csv_line(input.name, caption); return;
-      case RowFormat::coco: rows_ += coco_row(*coco_image_id(input.name), caption.text); return;
-      case RowFormat::text: rows_ += text_lines(input.name, caption); return;
+      case RowFormat::jsonl: rows_ += json_line(input.name, captioned); return;
+      case RowFormat::csv: rows_ += csv_line(input.name, captioned.caption); return;
+      case RowFormat::coco: rows_ += coco_row(*coco_image_id(input.name), captioned.caption.text); return;
+      case RowFormat::text: rows_ += text_lines(input.name, captioned.caption); return;
     }
   }
 
@@ -82,32 +99,87 @@ class RowOutput final : public CaptionOutput {
     if (file_) file_->finish();
   }
 
-  bool goes_on() const override { return file_ && !cannot_go_on() && options_.policy() != Existing::overwrite; }
+  bool goes_on() const override {
+    return file_ && !cannot_go_on() && options_.policy() != Existing::overwrite && options_.policy() != Existing::error;
+  }
 
  private:
   /// Whether the rows do not tell which pictures they are of.
   bool cannot_go_on() const { return bare_ || (options_.trace && format_ == RowFormat::text); }
 
+  /// Why a picture of that name cannot have a row; empty where it can.
+  std::string objection(const std::string& name) const {
+    if (format_ == RowFormat::text && !bare_ && name.find_first_of("\t\n") != std::string::npos)
+      return fmt::format("{}: there is a tab or a line break in its name; choose --format jsonl or csv", name);
+    if (format_ == RowFormat::csv && !is_utf8(name))
+      return fmt::format("{}: its name is not UTF-8, as csv is; choose --format jsonl or text", name);
+    return "";
+  }
+
+  static std::string coco_objection(const Input& input, std::optional<std::int64_t> id,
+                                    std::map<std::int64_t, const Input*>& owners) {
+    if (!id)
+      return fmt::format(
+          "{}: there is no image id in its name; names end in one, as 42.jpg and "
+          "COCO_val2014_000000000042.jpg do",
+          input.name);
+    const auto [owner, free] = owners.emplace(*id, &input);
+    return free ? "" : fmt::format("{}: it has the image id of {}", input.name, owner->second->name);
+  }
+
   void open() {
     const std::optional<Existing> policy = options_.policy();
     std::error_code ignored;
-    if (policy == Existing::error && std::filesystem::is_regular_file(path_, ignored))
-      fail(ErrorCode::io, "{} is there already; see --existing", path_);
+    if (policy == Existing::error)
+      for (const std::string& file : {path_, path_ + ".part"})
+        if (std::filesystem::is_regular_file(file, ignored))
+          fail(ErrorCode::io, "{} is there already; see --existing", file);
+    if (options_.existing == "skip" && cannot_go_on() && std::filesystem::is_regular_file(path_, ignored) &&
+        std::filesystem::file_size(path_, ignored) > 0) {
+      if (!bare_)
+        fail(ErrorCode::usage,
+             "-o {}: what --trace writes does not tell which pictures are done; --existing skip goes "
+             "with --format jsonl",
+             path_);
+      stays_ = true;
+      return;
+    }
     CaptionFile::Start start = CaptionFile::Start::go_on;
     if (cannot_go_on() || policy == Existing::overwrite) start = CaptionFile::Start::anew;
     if (!cannot_go_on() && policy == Existing::skip) start = CaptionFile::Start::keep_rows;
     file_.emplace(path_,
-                  CaptionFile::Layout{
-                      .format = format_, .header = header_, .several_rows = options_.all && format_ == RowFormat::text},
+                  CaptionFile::Layout{.format = format_,
+                                      .header = header_,
+                                      .several_rows = options_.all && format_ == RowFormat::text,
+                                      .settings = options_.settings},
                   start);
+  }
+
+  /// Rows of pictures that are not asked for stay only where captions that are there are wanted.
+  void refuse_rows_of_others(std::span<const Input> inputs) const {
+    std::size_t known = 0;
+    for (const Input& input : inputs)
+      if (format_ != RowFormat::coco || coco_image_id(input.name)) known += file_->has(key_of(input));
+    if (known < file_->kept())
+      fail(ErrorCode::usage,
+           "{}: {} of the {} pictures in it are not among these; keep them with --existing skip, or begin anew with "
+           "--existing overwrite, or remove it",
+           file_->part().string(), file_->kept() - known, file_->kept());
   }
 
   std::string key_of(const Input& input) const {
     return format_ == RowFormat::coco ? std::to_string(*coco_image_id(input.name)) : input.name;
   }
 
-  /// The candidates to print: with --all the most relevant first, without near-duplicates where these are not wanted.
+  /// The candidates as they are printed.
   std::vector<Candidate> listed(const Caption& caption) const {
+    std::vector<Candidate> candidates = chosen(caption);
+    for (Candidate& candidate : candidates) candidate.text = options_.prefix + candidate.text + options_.suffix;
+    return candidates;
+  }
+
+  /// The candidates to print: with --all the most relevant first, without near-duplicates where these are not wanted.
+  std::vector<Candidate> chosen(const Caption& caption) const {
     if (!options_.all) return caption.candidates;
     const std::vector<Candidate> ranked = most_relevant_first(caption);
     if (!options_.distinct) return ranked;
@@ -145,7 +217,8 @@ class RowOutput final : public CaptionOutput {
     return csv_row(fields);
   }
 
-  std::string json_line(const std::string& name, const Caption& caption, double seconds) const {
+  std::string json_line(const std::string& name, const Captioned& captioned) const {
+    const Caption& caption = captioned.caption;
     nlohmann::ordered_json object;
     name_picture(object, name);
     object["caption"] = caption.text;
@@ -157,7 +230,8 @@ class RowOutput final : public CaptionOutput {
     }
     object["model"] = model_.path.string();
     object["dtype"] = compute_name(model_.backend->options().compute);
-    object["seconds"] = seconds;
+    object["seconds"] = captioned.seconds;
+    if (captioned.truncated) object["truncated"] = true;
     return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   }
 
@@ -166,6 +240,7 @@ class RowOutput final : public CaptionOutput {
   RowFormat format_;
   std::string path_;  // empty: standard output
   bool bare_;
+  bool stays_ = false;  // the only caption is there already
   std::string header_;
   std::optional<CaptionFile> file_;
   std::string rows_;  // of the batch under way

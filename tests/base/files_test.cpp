@@ -38,6 +38,19 @@ TEST(ReadFile, ReadsFilesThatClaimToBeEmpty) {
   EXPECT_FALSE(read_file("/proc/self/status", kPlenty).empty());
 }
 
+TEST(ReadFile, ReadsParts) {
+  const TemporaryFolder folder;
+  const auto path = folder.write("file", "abcdef");
+  const auto text = [](const std::vector<std::byte>& bytes) {
+    return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  };
+  EXPECT_EQ(text(read_file_part(path, 2, 3)), "cde");
+  EXPECT_EQ(text(read_file_part(path, 6, 0)), "");
+  for (const auto& [offset, size] : {std::pair<std::uint64_t, std::size_t>{4, 3}, {7, 0}, {~std::uint64_t{0}, 2}})
+    expect_error(ErrorCode::invalid_input, path.string() + " is too short",
+                 [&, at = offset, bytes = size] { read_file_part(path, at, bytes); });
+}
+
 TEST(ReadFile, NamesWhatItCannotRead) {
   const TemporaryFolder folder;
   const auto missing = folder.path() / "missing";

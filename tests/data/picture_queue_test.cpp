@@ -1,9 +1,13 @@
 #include "capdiff/data/picture_queue.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
+#include <fstream>
 #include <set>
 
 #include "capdiff/base/error.h"
@@ -88,6 +92,24 @@ TEST(PictureQueue, CanBeLeftEarlyAndMayBeEmpty) {
   PictureQueue nothing(0, 4, {}, numbered);
   EXPECT_TRUE(nothing.next_batch().empty());
 }
+
+#ifndef __SANITIZE_ADDRESS__  // which takes address space by the terabyte
+TEST(PictureQueueDeathTest, MakesDoWithTheThreadsThatTheSystemGives) {
+  const auto caption_with_little_room = [] {
+    struct rlimit limit {};
+    ::getrlimit(RLIMIT_AS, &limit);
+    std::size_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    limit.rlim_cur = pages * static_cast<std::size_t>(::getpagesize()) + (std::size_t{100} << 20);
+    ::setrlimit(RLIMIT_AS, &limit);
+    PictureQueue queue(2000, 4, {.waiting = 1000}, numbered);
+    std::size_t pictures = 0;
+    for (auto batch = queue.next_batch(); !batch.empty(); batch = queue.next_batch()) pictures += batch.size();
+    std::_Exit(pictures == 2000 ? 0 : 3);
+  };
+  EXPECT_EXIT(caption_with_little_room(), testing::ExitedWithCode(0), "");
+}
+#endif
 
 }  // namespace
 }  // namespace capdiff

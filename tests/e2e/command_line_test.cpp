@@ -241,6 +241,27 @@ TEST_F(CommandLine, TakesOptionsFromAFile) {
   const CommandResult wrong = caption({kScene.string(), "--config", (folder_.path() / "wrong.toml").string()});
   EXPECT_EQ(wrong.exit_code, 2);
   EXPECT_THAT(wrong.errors, HasSubstr("steps"));
+  const auto both = folder_.write("both.toml", "fast = true\nbest = true\n");
+  EXPECT_THAT(caption({kScene.string(), "--config", both.string()}).errors, HasSubstr("do not go together"));
+  const auto one = folder_.write("one.toml", "fast = true\nbest = false\n");
+  EXPECT_EQ(caption({kScene.string(), "--config", one.string()}).exit_code, 0);
+}
+
+TEST_F(CommandLine, TakesTheOptionsThatItHasPrinted) {
+  const CommandResult dumped = caption({kScene.string(), "--steps", "4", "--prefix", "", "--dump-config"});
+  const auto file = folder_.write("dumped.toml", dumped.output);
+  const CommandResult result = caption({kScene.string(), "--format", "jsonl", "--config", file.string()});
+  EXPECT_EQ(result.exit_code, 0) << result.errors << dumped.output;
+  EXPECT_THAT(result.output, HasSubstr("\"steps\":4"));
+  EXPECT_THAT(dumped.output, Not(HasSubstr("back-share")));
+}
+
+TEST_F(CommandLine, HelpsOnWhereTheMistakeIs) {
+  const CommandResult command = run_capdiff({"captoin", kScene.string()});
+  EXPECT_EQ(command.exit_code, 2);
+  EXPECT_THAT(command.errors, HasSubstr("did you mean \"caption\"?"));
+  EXPECT_THAT(run_capdiff({"caption", "--stepps", "3"}).errors, HasSubstr("'capdiff caption --help'"));
+  EXPECT_THAT(run_capdiff({"--nothing"}).errors, HasSubstr("'capdiff --help'"));
 }
 
 TEST_F(CommandLine, ListsTensors) {

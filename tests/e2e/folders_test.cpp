@@ -76,7 +76,10 @@ TEST_F(Folders, ExistingSidecarsAreTreatedAsAsked) {
     EXPECT_EQ(text("a.txt"), "mine\n" + own);
   }
   EXPECT_EQ(run({"--existing", "prepend"}).exit_code, 0);
-  EXPECT_EQ(text("a.txt"), own + "mine\n" + own);
+  EXPECT_EQ(text("a.txt"), "mine\n" + own);
+  write("a.txt", "mine\n");
+  EXPECT_EQ(run({"--existing", "prepend"}).exit_code, 0);
+  EXPECT_EQ(text("a.txt"), own + "mine\n");
   EXPECT_EQ(run({"--existing", "overwrite"}).exit_code, 0);
   EXPECT_EQ(text("a.txt"), own);
 }
@@ -134,6 +137,12 @@ TEST_F(Folders, TakesWhatIsLeftOfACutPictureWhenAsked) {
   EXPECT_EQ(caption({photos("cut.png")}).exit_code, 1);
   const CommandResult result = caption({photos("cut.png"), "--allow-truncated"});
   EXPECT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_THAT(result.errors, HasSubstr("cut.png: it is damaged"));
+  add_picture("whole.png");
+  const std::vector<std::string> rows = lines_of(caption({photos(), "--allow-truncated", "--format", "jsonl"}).output);
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(nlohmann::json::parse(rows[0]).at("truncated"), true);
+  EXPECT_FALSE(nlohmann::json::parse(rows[1]).contains("truncated"));
 }
 
 TEST_F(Folders, NamesMayBeAnyBytes) {
@@ -148,8 +157,16 @@ TEST_F(Folders, NamesMayBeAnyBytes) {
   EXPECT_EQ(nlohmann::json::parse(rows[1]).at("path"), photos("\xc3\xa4 \"2\".png"));
   EXPECT_EQ(caption({photos(), "--format", "sidecar"}).exit_code, 0);
   EXPECT_TRUE(fs::exists(photos("caf\xe9 1.txt")));
-  add_picture("two\nlines.png");
-  EXPECT_THAT(caption({photos()}).errors, HasSubstr("a line break in its name"));
+  const CommandResult csv = caption({photos(), "--format", "csv"});
+  EXPECT_EQ(csv.exit_code, 3);
+  EXPECT_THAT(csv.errors, HasSubstr("caf\uFFFD 1.png: its name is not UTF-8"));
+  fs::remove(photos("caf\xe9 1.png"));
+  add_picture("two\nlines\x1b.png");
+  const std::string log = (folder_.path() / "errors.tsv").string();
+  const std::string errors = caption({photos(), "--errors", log}).errors;
+  EXPECT_THAT(errors, HasSubstr("a line break in its name"));
+  EXPECT_THAT(errors, HasSubstr("two\uFFFDlines\uFFFD.png"));
+  EXPECT_THAT(read_text_bytes(log), testing::ContainsRegex("^[^\t\n]*\t[^\t\n]*two%0Alines%1B.png\t[^\t\n]*\n$"));
   EXPECT_EQ(caption({photos(), "--format", "csv"}).exit_code, 0);
 }
 
@@ -178,12 +195,13 @@ TEST_F(Folders, ReadsListsOfPaths) {
   add_picture("a.png");
   add_picture("b.png");
   const std::string expected = caption({photos()}).output;
-  const auto list = folder_.write("list", photos("a.png") + "\r\n\n" + photos("b.png"));
+  const auto list = folder_.write("list", "\xef\xbb\xbf" + photos("a.png") + "\r\n\n" + photos("b.png"));
   EXPECT_EQ(caption({"--files-from", list.string()}).output, expected);
   const std::string nul = photos("a.png") + std::string(1, '\0') + photos("b.png") + std::string(1, '\0');
   EXPECT_EQ(caption({"--files-from", "-"}, nul).output, expected);
   EXPECT_EQ(caption({"-", "--files-from", "-"}).exit_code, 2);
   EXPECT_EQ(caption({"--files-from", photos("none")}).exit_code, 1);
+  EXPECT_EQ(caption({"--files-from", "-"}, "\n").exit_code, 0);
   // Once named is enough.
   EXPECT_EQ(caption({photos(), "--files-from", list.string()}).output, expected);
 }
@@ -221,8 +239,18 @@ TEST_F(Folders, CaptionsThePicturesInTarFiles) {
   EXPECT_THAT(result.errors, HasSubstr("shard-000.tar: b.png: not a JPEG, PNG or WebP"));
   EXPECT_EQ(caption({photos("shard-001.tar")}).output, caption({photos("shard-001.tar"), "--recursive"}).output);
   EXPECT_EQ(caption({photos("shard-001.tar"), "--format", "sidecar"}).exit_code, 2);
-  write("cut.tar", tar_file({{"a.png", picture(0)}}).substr(0, 700));
-  EXPECT_THAT(caption({photos("cut.tar")}).errors, HasSubstr("cut.tar"));
+  const std::string whole =
+      tar_file({{"my.photo.2024.png", picture(0)}, {"caf\xe9.png", picture(1)}, {"b.gif", "GIF8"}});
+  write("CUT.TAR", whole.substr(0, whole.size() - 1300));
+  const CommandResult cut = caption({photos("CUT.TAR")});
+  EXPECT_EQ(cut.exit_code, 3);
+  EXPECT_EQ(lines_of(cut.output).size(), 2u);
+  EXPECT_THAT(cut.errors, HasSubstr("CUT.TAR: the tar file ends without"));
+  add_picture("preview.png");
+  const CommandResult beside = caption({photos()});
+  EXPECT_EQ(beside.exit_code, 0);
+  EXPECT_THAT(beside.errors, HasSubstr("captioned 1, skipped 0, failed 0"));
+  EXPECT_THAT(beside.errors, HasSubstr("passed over 3 .tar"));
 }
 
 TEST_F(Folders, FailsBeforeTheFirstPictureWhereItWouldFailLater) {
@@ -242,6 +270,9 @@ TEST_F(Folders, FailsBeforeTheFirstPictureWhereItWouldFailLater) {
                                                   {"--existing", "append"},
                                                   {"--format", "sidecar", "--sidecar-extension", "PNG"},
                                                   {"--format", "csv", "--trace"},
+                                                  {"--format", "sidecar", "--all"},
+                                                  {"--format", "sidecar", "--trace"},
+                                                  {"--prefix", "\xff"},
                                                   {"--format", "xml"}}) {
     std::vector<std::string> arguments = options;
     arguments.push_back(photos());
@@ -250,6 +281,69 @@ TEST_F(Folders, FailsBeforeTheFirstPictureWhereItWouldFailLater) {
     EXPECT_THAT(result.errors, Not(HasSubstr("captioned"))) << options[1];
   }
   EXPECT_EQ(read_text_bytes(photos("cat.png")), picture(0));
+}
+
+TEST_F(Folders, SaysWhatItPassesOver) {
+  write("IMG_1.HEIC", "");
+  write("a.gif", "GIF8");
+  write("notes.txt", "");
+  const CommandResult none = caption({photos()});
+  EXPECT_EQ(none.exit_code, 1);
+  EXPECT_THAT(none.errors, HasSubstr("but 1 .gif, 1 .heic"));
+  add_picture("b.jfif");
+  add_picture("c.JPE");
+  const CommandResult result = caption({photos()});
+  EXPECT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_EQ(lines_of(result.output).size(), 2u);
+  EXPECT_THAT(result.errors, HasSubstr("; passed over 1 .gif, 1 .heic\n"));
+}
+
+TEST_F(Folders, CocoTakesEveryPictureThatHasANumberOfItsOwn) {
+  const std::string out = (folder_.path() / "out.json").string();
+  for (const char* name : {"1.png", "sub/1.png", "2.png", "beach.png"}) add_picture(name);
+  const CommandResult result = caption({photos(), "--recursive", "--format", "coco", "-o", out});
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_THAT(result.errors, HasSubstr("beach.png: there is no image id in its name"));
+  EXPECT_THAT(result.errors, HasSubstr("sub/1.png: it has the image id of " + photos("1.png")));
+  EXPECT_EQ(nlohmann::json::parse(read_text_bytes(out)).size(), 2u);
+}
+
+TEST_F(Folders, PicturesThatShareASidecarDoSoInEveryShare) {
+  for (int i = 0; i < 8; ++i)
+    for (const char* extension : {".jpeg", ".jpg"}) add_picture("p" + std::to_string(i) + extension);
+  std::size_t failed = 0;
+  for (const char* share : {"1/2", "2/2"}) {
+    const std::string errors = caption({photos(), "--format", "sidecar", "--shard", share}).errors;
+    EXPECT_THAT(errors, HasSubstr("skipped 0"));
+    for (std::size_t at = 0; (at = errors.find("its text file would be that of", at)) != std::string::npos; ++at)
+      ++failed;
+  }
+  EXPECT_EQ(failed, 8u);
+}
+
+TEST_F(Folders, RowsOnStandardOutputAreOfWhatIsCaptioned) {
+  add_picture("a.png");
+  add_picture("b.png");
+  write("a.txt", "mine\n");
+  const std::vector<std::string> command{photos(), "--format", "sidecar,jsonl"};
+  const CommandResult result = caption(command);
+  EXPECT_THAT(result.errors, HasSubstr("captioned 1, skipped 1"));
+  ASSERT_EQ(lines_of(result.output).size(), 1u);
+  EXPECT_EQ(nlohmann::json::parse(result.output).at("path"), photos("b.png"));
+  EXPECT_EQ(caption(command).output, "");
+}
+
+TEST_F(Folders, EveryCandidateHasThePrefix) {
+  add_picture("a.png");
+  const std::vector<std::string> common{photos("a.png"), "--all", "--candidates", "3", "--prefix", "photo: "};
+  for (const char* format : {"text", "csv", "jsonl"}) {
+    std::vector<std::string> arguments = common;
+    arguments.insert(arguments.end(), {"--format", format});
+    const std::string output = caption(arguments).output;
+    std::size_t count = 0;
+    for (std::size_t at = 0; (at = output.find("photo: ", at)) != std::string::npos; ++at) ++count;
+    EXPECT_EQ(count, std::string(format) == "text" ? 3u : 4u) << output;
+  }
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,7 +47,7 @@ class InterruptedFolder : public CaptionedFolder {
   }
 
   /// Starts the program, sends it a signal as soon as `reached` says so, and waits for its end. Whether the signal was
-  /// sent before the end, and the exit code of 128 + signal.
+  /// sent before the end, and the exit code, or 128 + n where signal n ended it.
   template <class Reached>
   std::pair<bool, int> run_until(const std::vector<std::string>& arguments, int signal, Reached reached) const {
     const std::string log = (folder_.path() / "log").string();
@@ -66,6 +68,10 @@ class InterruptedFolder : public CaptionedFolder {
         sent = true;
       }
       std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
+    if (signal != SIGKILL && sent) {
+      // A shell goes on with its loop after an exit code, and ends with a command that the signal has ended.
+      EXPECT_TRUE(WIFSIGNALED(status));
     }
     return {sent, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status)};
   }
@@ -151,6 +157,75 @@ TEST_F(InterruptedFolder, ARunThatIsRepeatedSkipsWhatIsDone) {
   EXPECT_EQ(read_text_bytes(rows), whole);
   EXPECT_THAT(run({"--existing", "overwrite"}).errors, HasSubstr("captioned 60, skipped 0"));
   EXPECT_EQ(run({"--existing", "error"}).exit_code, 1);
+}
+
+TEST_F(InterruptedFolder, GoesOnOnlyWithTheSameSettingsAndPictures) {
+  const std::string rows = (folder_.path() / "rows.jsonl").string(), part = rows + ".part";
+  const auto arguments = [&](const std::string& what, std::vector<std::string> more = {}) {
+    more.insert(more.begin(),
+                {what, "--format", "jsonl", "-o", rows, "--deterministic", "--batch", "2", "--threads", "1"});
+    return more;
+  };
+  const auto [sent, code] = run_until(command(arguments(photos())), SIGTERM, [&] {
+    std::error_code none;
+    return fs::file_size(part, none) > 0 && !none;
+  });
+  ASSERT_TRUE(sent);
+  EXPECT_EQ(code, 128 + SIGTERM);
+  const std::string before = read_text_bytes(part);
+  const CommandResult seed = caption(arguments(photos(), {"--seed", "9"}));
+  EXPECT_EQ(seed.exit_code, 2);
+  EXPECT_THAT(seed.errors, HasSubstr("then, seed 9 now)"));
+  EXPECT_THAT(seed.errors, HasSubstr("--existing overwrite"));
+  const CommandResult other = caption(arguments(photos("p0.jpg")));
+  EXPECT_EQ(other.exit_code, 2);
+  EXPECT_THAT(other.errors, HasSubstr("are not among these"));
+  const CommandResult error = caption(arguments(photos(), {"--existing", "error"}));
+  EXPECT_EQ(error.exit_code, 1);
+  EXPECT_THAT(error.errors, HasSubstr("rows.jsonl.part is there already"));
+  EXPECT_EQ(read_text_bytes(part), before);
+  const CommandResult same = caption(arguments(photos()));
+  EXPECT_EQ(same.exit_code, 0) << same.errors;
+  EXPECT_THAT(same.errors, HasSubstr("going on from " + part));
+  EXPECT_THAT(read_text_bytes(rows), testing::StartsWith(before));
+  EXPECT_FALSE(fs::exists(part));
+  EXPECT_FALSE(fs::exists(part + ".settings"));
+}
+
+TEST_F(InterruptedFolder, AddingLinesDoesNotPromiseToGoOn) {
+  std::vector<std::string> arguments{photos()};
+  arguments.insert(arguments.end(), options_.begin(), options_.end());
+  arguments.insert(arguments.end(), {"--existing", "append"});
+  ASSERT_TRUE(run_until(command(arguments), SIGTERM, [&] { return sidecar_count() >= 2; }).first);
+  const std::string errors = read_text_bytes(folder_.path() / "log");
+  EXPECT_THAT(errors, HasSubstr("left"));
+  EXPECT_THAT(errors, testing::Not(HasSubstr("goes on")));
+}
+
+TEST_F(InterruptedFolder, WaitingForStandardInputItEndsAtOnce) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const std::vector<std::string> arguments = command({"-", "--threads", "1"});
+  std::vector<char*> pointers;
+  for (const std::string& argument : arguments) pointers.push_back(const_cast<char*>(argument.c_str()));
+  pointers.push_back(nullptr);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(ends[0], STDIN_FILENO);
+    ::execv(pointers[0], pointers.data());
+    ::_exit(127);
+  }
+  // It has taken what is in the pipe once it waits for more.
+  ASSERT_EQ(::write(ends[1], "x", 1), 1);
+  for (int waiting = 1; waiting > 0;) {
+    ASSERT_EQ(::ioctl(ends[0], FIONREAD, &waiting), 0);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  ::kill(child, SIGINT);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
+  for (const int end : ends) ::close(end);
 }
 
 }  // namespace

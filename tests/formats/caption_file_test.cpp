@@ -112,5 +112,31 @@ TEST_F(CaptionFileTest, DevicesAreWrittenToDirectly) {
   EXPECT_FALSE(std::filesystem::exists("/dev/null.part"));
 }
 
+TEST_F(CaptionFileTest, GoesOnOnlyWithTheSameSettings) {
+  const auto with = [](const char* settings) { return CaptionFile::Layout{.settings = settings}; };
+  const auto settings = folder_.path() / "captions.txt.part.settings";
+  {
+    CaptionFile file(path_, with("steps 5\nseed 0\n"), Start::go_on);
+    EXPECT_FALSE(file.resumed());
+  }
+  EXPECT_FALSE(std::filesystem::exists(settings));  // there was nothing to go on from
+  {
+    CaptionFile file(path_, with("steps 5\nseed 0\n"), Start::go_on);
+    file.write("a.jpg\ta cat\n");
+  }
+  for (const char* other : {"steps 5\nseed 9\n", "steps 5\n", "steps 5\nseed 0\n--all\n"})
+    test::expect_error(ErrorCode::usage, "other settings", [&] { CaptionFile file(path_, with(other), Start::go_on); });
+  EXPECT_EQ(text(part_), "a.jpg\ta cat\n");
+  {
+    CaptionFile file(path_, with("steps 5\nseed 0\n"), Start::go_on);
+    EXPECT_TRUE(file.resumed());
+  }
+  CaptionFile file(path_, with("steps 12\n"), Start::keep_rows);
+  EXPECT_TRUE(file.resumed());
+  file.finish();
+  EXPECT_EQ(text(path_), "a.jpg\ta cat\n");
+  EXPECT_FALSE(std::filesystem::exists(settings));
+}
+
 }  // namespace
 }  // namespace capdiff

@@ -77,5 +77,13 @@ TEST(CaptionRows, ForeignTextIsRefused) {
   test::expect_error(ErrorCode::invalid_input, "captions, line 1", [] { read("[1, 2]\n", RowFormat::jsonl); });
 }
 
+TEST(CaptionRows, FailuresAreLinesOfUtf8) {
+  EXPECT_EQ(failure_row(0, "a b/\xc3\xa4.jpg", "broken"), "1970-01-01T00:00:00Z\ta b/\xc3\xa4.jpg\tbroken\n");
+  EXPECT_EQ(failure_row(61, "a\n\t\x1b%\x7f.jpg", "two\nlines"),
+            "1970-01-01T00:01:01Z\ta%0A%09%1B%25%7F.jpg\ttwo lines\n");
+  EXPECT_EQ(failure_row(0, "caf\xe9.jpg", "caf\xe9\x1b"),
+            "1970-01-01T00:00:00Z\tcaf%E9.jpg\tcaf\xef\xbf\xbd\xef\xbf\xbd\n");
+}
+
 }  // namespace
 }  // namespace capdiff

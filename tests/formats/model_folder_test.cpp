@@ -83,5 +83,18 @@ TEST_F(ModelFolderTest, FindsNothingOutsideTheFolder) {
     expect_error(ErrorCode::invalid_model, "not the name of a file", [&] { model.find(name); });
 }
 
+TEST_F(ModelFolderTest, IsKnownByWhatCaptionsDependOn) {
+  const std::uint64_t before = folder_fingerprint(folder_.path());
+  folder_.write("README.md", "a model");
+  folder_.write(".hidden", "");
+  EXPECT_EQ(folder_fingerprint(folder_.path()), before);
+  folder_.write("vocab.txt", "[PAD]\n");
+  const std::uint64_t with_vocabulary = folder_fingerprint(folder_.path());
+  EXPECT_NE(with_vocabulary, before);
+  folder_.write("vocab.txt", "[UNK]\n");
+  EXPECT_NE(folder_fingerprint(folder_.path()), with_vocabulary);
+  expect_error(ErrorCode::io, "nowhere", [&] { folder_fingerprint(folder_.path() / "nowhere"); });
+}
+
 }  // namespace
 }  // namespace capdiff

@@ -30,7 +30,9 @@ TEST(Sidecar, ExistingTextIsTreatedAsAsked) {
 TEST(Sidecar, ACaptionIsNeverAddedToItself) {
   EXPECT_EQ(sidecar_text("a cat\ntwo dogs\n", "two dogs", Existing::append), std::nullopt);
   EXPECT_EQ(sidecar_text("two dogs\na cat", "two dogs", Existing::prepend), std::nullopt);
-  EXPECT_EQ(sidecar_text("two dogs\na cat\n", "two dogs", Existing::append), "two dogs\na cat\ntwo dogs\n");
+  for (const Existing existing : {Existing::append, Existing::prepend})
+    EXPECT_EQ(sidecar_text("a cow\ntwo dogs\na cat\n", "two dogs", existing), std::nullopt);
+  EXPECT_EQ(sidecar_text("two dogs and a cow\n", "two dogs", Existing::append), "two dogs and a cow\ntwo dogs\n");
 }
 
 TEST(Sidecar, PoliciesHaveNames) {

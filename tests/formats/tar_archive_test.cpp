@@ -92,7 +92,6 @@ TEST(TarArchive, RefusesDamagedHeaders) {
   for (std::size_t i = 4; i < 12; ++i) huge[i] = '\xff';
   expect_refused("do not fit", with_tar_field(tar_header("a", 0), 124, huge) + tar_end());
   expect_refused("name", tar_file({{"", "1"}}));
-  expect_refused("name", tar_file({{"caf\xe9.jpg", "1"}}));
   expect_refused("name", tar_member("l", std::string(5000, 'n'), 'L') + tar_member("a", "1") + tar_end());
   expect_refused("extension of", tar_member("l", std::string((1 << 20) + 1, 'n'), 'L') + tar_end());
 }
@@ -104,6 +103,24 @@ TEST(TarArchive, RefusesMalformedPaxRecords) {
   }
   expect_refused("sparse", tar_member("x", "22 GNU.sparse.major=1\n", 'x') + tar_end(), ErrorCode::unsupported);
   expect_refused("sparse", tar_member("x", "", 'S') + tar_end(), ErrorCode::unsupported);
+}
+
+TEST(TarArchive, NamesMayBeAnyBytes) {
+  EXPECT_EQ(entries_of(tar_file({{"caf\xe9.jpg", "1"}})).at(0).name, "caf\xe9.jpg");
+}
+
+TEST(TarArchive, GivesWhatStandsBeforeTheDamageWhenAsked) {
+  const std::string whole = tar_file({{"a", "1"}, {"b", "2"}});
+  for (const std::size_t size : {std::size_t{1024}, std::size_t{1300}, std::size_t{1537}}) {
+    std::string damage;
+    const std::string cut = whole.substr(0, size);
+    const std::vector<TarEntry> entries = read_tar_entries(std::as_bytes(std::span(cut)), "shard.tar", &damage);
+    ASSERT_EQ(entries.size(), size > 1536 ? 2u : 1u) << size;
+    EXPECT_THAT(damage, ::testing::StartsWith("shard.tar")) << size;
+  }
+  std::string none;
+  EXPECT_EQ(read_tar_entries(std::as_bytes(std::span(whole)), "shard.tar", &none).size(), 2u);
+  EXPECT_EQ(none, "");
 }
 
 }  // namespace

@@ -45,11 +45,29 @@ TEST(WebDataset, ListsPicturesWithOrWithoutCaptions) {
                                                          {"./x/1.txt", "a dog"},
                                                          {"./x/1.seg.png", "something else"},
                                                          {"./x/2.WEBP", "photo two"}}));
-  const std::vector<TarEntry> pictures = shard_pictures(shard);
+  const std::vector<TarEntry> pictures = shard_pictures(shard).pictures;
   ASSERT_EQ(pictures.size(), 2u);
   EXPECT_EQ(pictures[0].name, "x/1.jpg");
   EXPECT_EQ(pictures[0].size, 9u);
   EXPECT_EQ(pictures[1].name, "x/2.WEBP");
+}
+
+TEST(WebDataset, PassesNothingOverInSilence) {
+  const TemporaryFolder folder;
+  const std::string file = tar_file({{"my.photo.2024.jpg", "one"},
+                                     {"1.seg.png", "of 1"},
+                                     {"1.jpg", "two"},
+                                     {"2.HEIC", "of a phone"},
+                                     {"caf\xe9.jpg", "three"},
+                                     {"cut.jpg", std::string(2000, 'x')}});
+  const auto shard = folder.write("SHARD.TAR", file.substr(0, file.size() - 3000));
+  const ShardPictures found = shard_pictures(shard);
+  std::vector<std::string> names;
+  for (const TarEntry& picture : found.pictures) names.push_back(picture.name);
+  EXPECT_THAT(names, ElementsAre("my.photo.2024.jpg", "1.jpg", "caf\xe9.jpg"));
+  EXPECT_EQ(found.passed_over, (std::map<std::string, std::size_t>{{".seg.png", 1}, {".heic", 1}}));
+  EXPECT_THAT(found.damage, ::testing::HasSubstr("do not fit"));
+  EXPECT_EQ(tar_shards(folder.path()).size(), 1u);
 }
 
 TEST(WebDataset, ReadsTheShardsOfAFolderWithTheirSplits) {
@@ -94,6 +112,7 @@ TEST(WebDataset, NamesTheShardAndTheMember) {
                 ::testing::StartsWith(path.string()));
   };
   refuse("truncated", "");
+  refuse("not UTF-8", tar_file({{"caf\xe9.jpg", "p"}, {"caf\xe9.txt", "c"}}));
   refuse("1.json", tar_file({{"1.jpg", "p"}, {"1.json", "{\"caption\": "}}));
   refuse("\"caption\" is 7", tar_file({{"1.jpg", "p"}, {"1.json", "{\"caption\": 7}"}}));
   refuse("1.txt", tar_file({{"1.jpg", "p"}, {"1.txt", "caf\xe9"}}));

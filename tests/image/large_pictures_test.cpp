@@ -104,6 +104,8 @@ TEST(TruncatedPictures, GiveWhatThereIsOnlyWhenAsked) {
     EXPECT_THROW(decode(cut, "cut"), Error);
     const Image half = decode(cut, "cut", {.allow_truncated = true});
     ASSERT_EQ(half.height, 256);
+    EXPECT_TRUE(half.truncated);
+    EXPECT_FALSE(decode(file, "whole", {.allow_truncated = true}).truncated);
     for (std::size_t c = 0; c < 3; ++c) {
       EXPECT_NEAR(half.row(40)[c], image.row(40)[c], 6);
       EXPECT_NEAR(half.row(255)[c], 128, 2);

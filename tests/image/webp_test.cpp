@@ -135,6 +135,7 @@ TEST(DecodeWebp, TakesWhatThereIsOfACutFileOnlyWhenAsked) {
   const Bytes file = encode_webp(image, /*lossless=*/false);
   const Image half = decode(test::prefix(file, file.size() * 3 / 4), "cut.webp", {.allow_truncated = true});
   ASSERT_EQ(half.height, 256);
+  EXPECT_TRUE(half.truncated);
   for (const std::size_t i : {0u, 1u, 2u}) {
     EXPECT_NEAR(half.row(20)[i], image.row(20)[i], 12);
     EXPECT_EQ(half.row(255)[i], 128);

@@ -109,6 +109,25 @@ std::vector<std::byte> read_file(const std::filesystem::path& path, std::size_t 
   return read_into<std::vector<std::byte>>(path, max_bytes);
 }
 
+std::vector<std::byte> read_file_part(const std::filesystem::path& path, std::uint64_t offset, std::size_t size) {
+  const Descriptor file(open_to_read(path));
+  const auto fail_too_short = [&] {
+    fail(ErrorCode::invalid_input, "{} is too short: {} bytes were expected from byte {} on", path.string(), size,
+         offset);
+  };
+  const std::size_t there = regular_file_size(file.get(), path);
+  if (offset > there || size > there - offset) fail_too_short();
+  std::vector<std::byte> bytes(size);
+  for (std::size_t used = 0; used < size;) {
+    const ssize_t got = ::pread(file.get(), bytes.data() + used, size - used, static_cast<off_t>(offset + used));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail_to("read", path, errno);
+    if (got == 0) fail_too_short();
+    used += static_cast<std::size_t>(got);
+  }
+  return bytes;
+}
+
 std::string read_text(const std::filesystem::path& path, std::size_t max_bytes) {
   constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
   auto text = read_into<std::string>(path, max_bytes);

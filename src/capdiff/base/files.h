@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
@@ -13,6 +14,10 @@ namespace capdiff {
 /// Reads a whole regular file. Throws `Error` that names the path: `not_found` where nothing is there, `invalid_input`
 /// for a folder, a device or more than `max_bytes`, `io` where the system refuses. An empty file is an empty vector.
 std::vector<std::byte> read_file(const std::filesystem::path& path, std::size_t max_bytes);
+
+/// Reads `size` bytes of a regular file from `offset` on. Throws as `read_file`, and `invalid_input` where the file
+/// does not have them.
+std::vector<std::byte> read_file_part(const std::filesystem::path& path, std::uint64_t offset, std::size_t size);
 
 /// Reads a UTF-8 text file, less the byte order mark some editors put first. Throws as `read_file`, and
 /// `invalid_input` where the text is not UTF-8.

@@ -1,12 +1,19 @@
 #include "capdiff/base/interruption.h"
 
+#include <cstdio>
+
 namespace capdiff {
 namespace {
 
 volatile std::sig_atomic_t received = 0;
 
 extern "C" void remember_signal(int signal) {
-  received = signal;
+  if (received == 0) {
+    received = signal;
+    return;
+  }
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);  // acts when this handler returns
 }
 
 }  // namespace
@@ -15,7 +22,7 @@ InterruptionGuard::InterruptionGuard() {
   received = 0;
   struct sigaction action {};
   action.sa_handler = remember_signal;
-  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
+  action.sa_flags = SA_RESTART;
   sigaction(SIGINT, &action, &previous_interrupt_);
   sigaction(SIGTERM, &action, &previous_terminate_);
 }
@@ -27,6 +34,12 @@ InterruptionGuard::~InterruptionGuard() {
 
 int InterruptionGuard::signal() const {
   return received;
+}
+
+void end_by(int signal) {
+  std::fflush(nullptr);
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
 }
 
 }  // namespace capdiff

@@ -17,8 +17,8 @@ class Interrupted : public Error {
   int signal_;
 };
 
-/// While it lives, Ctrl-C (SIGINT) and SIGTERM are remembered rather than fatal. A second one ends the process as
-/// usual. One at a time.
+/// While it lives, Ctrl-C (SIGINT) and SIGTERM are remembered rather than fatal. A second one, of either
+/// kind, ends the process as usual. One at a time.
 class InterruptionGuard {
  public:
   InterruptionGuard();
@@ -33,5 +33,9 @@ class InterruptionGuard {
   struct sigaction previous_interrupt_ {};
   struct sigaction previous_terminate_ {};
 };
+
+/// Ends the process as the signal would have: a shell then ends its loop too, which an exit code of 128 + n does not
+/// tell it to do. Returns where the signal does not end the process, as that of a container.
+void end_by(int signal);
 
 }  // namespace capdiff

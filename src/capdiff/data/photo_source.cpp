@@ -5,6 +5,11 @@
 #include "capdiff/base/utf8.h"
 
 namespace capdiff {
+namespace {
+
+constexpr std::uint64_t kMaxMemberBytes = std::uint64_t{1} << 30;
+
+}  // namespace
 
 std::vector<PhotoSource> photo_sources(const CaptionDataset& dataset, const std::filesystem::path& folder) {
   std::vector<PhotoSource> photos;
@@ -20,12 +25,18 @@ std::vector<PhotoSource> photo_sources(const CaptionDataset& dataset, const std:
 
 Image read_photo(const PhotoSource& photo, const DecodeOptions& options) {
   if (photo.member.empty()) return read_image(photo.file, options);
-  const auto archive = MappedFile::open(photo.file);
   const std::string name = photo.file.string() + ": " + printable(photo.member);
-  const std::size_t size = archive->bytes().size();
-  if (photo.offset > size || photo.size > size - photo.offset)
+  if (photo.size > kMaxMemberBytes)
+    fail(ErrorCode::unsupported, "{}: it has {} bytes; at most {} are read", name, photo.size, kMaxMemberBytes);
+  // Read rather than mapped: a tar file that is cut meanwhile is an error then, and not the end of the process.
+  std::vector<std::byte> bytes;
+  try {
+    bytes = read_file_part(photo.file, photo.offset, static_cast<std::size_t>(photo.size));
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::invalid_input) throw;
     fail(ErrorCode::invalid_input, "{}: the tar file has become shorter since its entries were read", name);
-  return decode(archive->bytes().subspan(photo.offset, photo.size), name, options);
+  }
+  return decode(bytes, name, options);
 }
 
 }  // namespace capdiff

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <exception>
+#include <system_error>
 #include <utility>
+
+#include "capdiff/base/error.h"
 
 namespace capdiff {
 namespace {
@@ -15,7 +18,12 @@ constexpr std::size_t kMaxWaitingBytes = std::size_t{512} << 20;
 PictureQueue::PictureQueue(std::size_t count, std::size_t batch, Threads threads, Read read)
     : count_(count), batch_(batch), threads_(threads), read_(std::move(read)) {
   const int workers = std::max({1, threads_.waiting, threads_.computing});
-  for (int i = 0; i < workers && static_cast<std::size_t>(i) < count_; ++i) workers_.emplace_back([this] { work(); });
+  try {
+    for (int i = 0; i < workers && static_cast<std::size_t>(i) < count_; ++i) workers_.emplace_back([this] { work(); });
+  } catch (const std::system_error& error) {
+    // The system gives no more of them; those that it gave do the work.
+    if (workers_.empty()) fail(ErrorCode::io, "no thread can be started: {}", error.what());
+  }
 }
 
 PictureQueue::~PictureQueue() {

@@ -35,7 +35,8 @@ class PictureQueue {
   /// Gives picture `number`, or throws. Called from several threads at once.
   using Read = std::function<Image(std::size_t number)>;
 
-  /// Pictures 0 … count - 1, in batches of `batch` readable ones.
+  /// Pictures 0 … count - 1, in batches of `batch` readable ones. Makes do with fewer threads where the system gives no
+  /// more; where it gives none, that is an `Error(io)`.
   PictureQueue(std::size_t count, std::size_t batch, Threads threads, Read read);
   /// Waits for the pictures in preparation.
   ~PictureQueue();

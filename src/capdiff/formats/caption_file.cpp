@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <utility>
@@ -12,11 +13,14 @@
 #include "capdiff/base/error.h"
 #include "capdiff/base/files.h"
 #include "capdiff/formats/caption_results.h"
+#include "capdiff/formats/image_folder.h"
 
 namespace capdiff {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::size_t kMaxSettingsBytes = std::size_t{1} << 20;
 
 [[noreturn]] void fail_to_write(const fs::path& path) {
   const int error = errno;
@@ -31,6 +35,15 @@ std::string_view text_of(const MappedFile& file) {
 
 CaptionFile::CaptionFile(fs::path path, Layout layout, Start start)
     : path_(std::move(path)), layout_(std::move(layout)) {
+  try {
+    open(start);
+  } catch (...) {
+    if (descriptor_ >= 0) ::close(descriptor_);
+    throw;
+  }
+}
+
+void CaptionFile::open(Start start) {
   std::error_code ignored;
   if (fs::is_directory(path_, ignored)) fail(ErrorCode::io, "cannot write {}: it is a folder", path_.string());
   if (fs::is_symlink(path_, ignored) && fs::is_regular_file(path_, ignored)) path_ = fs::canonical(path_, ignored);
@@ -45,6 +58,8 @@ CaptionFile::CaptionFile(fs::path path, Layout layout, Start start)
     open_part();
     if (start == Start::anew && ::ftruncate(descriptor_, 0) != 0) fail_to_write(part_);
     keep_whole_rows(layout_.several_rows && !of_file);
+    resumed_ = has_rows_ && !of_file;
+    settle_settings(start);
   }
   if (!has_rows_ && !layout_.header.empty()) {
     write(layout_.header);
@@ -54,8 +69,13 @@ CaptionFile::CaptionFile(fs::path path, Layout layout, Start start)
 
 CaptionFile::~CaptionFile() {
   if (descriptor_ < 0) return;
-  if (!part_.empty() && !has_rows_) ::unlink(part_.c_str());
+  if (!part_.empty() && !has_rows_) remove_part();
   ::close(descriptor_);
+}
+
+void CaptionFile::remove_part() const {
+  ::unlink(settings_file().c_str());
+  ::unlink(part_.c_str());
 }
 
 /// FILE stays as it is until the end, so its rows are copied.
@@ -105,6 +125,24 @@ void CaptionFile::keep_whole_rows(bool several_rows) {
   if (!has_rows_ && ::ftruncate(descriptor_, 0) != 0) fail_to_write(part_);
 }
 
+/// Compares the settings with those that the rows were made with, and leaves them for the next run.
+void CaptionFile::settle_settings(Start start) {
+  if (layout_.settings.empty()) return;
+  const fs::path file = settings_file();
+  std::error_code ignored;
+  if (resumed_ && start == Start::go_on && fs::exists(file, ignored)) {
+    const std::vector<std::string> then = caption_lines(read_text(file, kMaxSettingsBytes)),
+                                   now = caption_lines(layout_.settings);
+    const auto [at, other] = std::ranges::mismatch(then, now);
+    if (at != then.end() || other != now.end())
+      fail(ErrorCode::usage,
+           "{}: the run that has left it had other settings ({} then, {} now); give the same, or begin anew with "
+           "--existing overwrite, or remove it",
+           part_.string(), at == then.end() ? "none" : *at, other == now.end() ? "none" : *other);
+  }
+  write_file_atomically(file, layout_.settings, Flush::no);
+}
+
 void CaptionFile::write(std::string_view rows) {
   if (descriptor_ < 0) fail(ErrorCode::internal, "{} was written to after it was finished", path_.string());
   while (!rows.empty()) {
@@ -135,10 +173,11 @@ void CaptionFile::finish() {
       writer.write(*separator == '[' ? "[\n]\n" : "\n]\n");
     }
     writer.commit();
-    if (::unlink(part_.c_str()) != 0) fail_to_write(part_);
+    remove_part();
   } else {
     // Without fsync a crash may leave the new name with none of its bytes.
     if (::fsync(descriptor_) != 0 || ::rename(part_.c_str(), path_.c_str()) != 0) fail_to_write(path_);
+    ::unlink(settings_file().c_str());
   }
   ::close(std::exchange(descriptor_, -1));
 }

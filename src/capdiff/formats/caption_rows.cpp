@@ -1,5 +1,6 @@
 #include "capdiff/formats/caption_rows.h"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,17 +14,21 @@
 namespace capdiff {
 namespace {
 
-/// As in a URL: letters, digits, and what stands between them in most names stay.
-std::string percent_encoded(std::string_view bytes) {
+/// "%0A" for every byte but those that may stay.
+template <class MayStay>
+std::string percent_encoded(std::string_view bytes, MayStay may_stay) {
   std::string text;
   for (const char byte : bytes) {
     const auto c = static_cast<unsigned char>(byte);
-    if (c < 0x80 && (std::isalnum(c) || std::string_view("/-._~").find(byte) != std::string_view::npos))
-      text += byte;
-    else
-      text += fmt::format("%{:02X}", c);
+    text += may_stay(c) ? std::string(1, byte) : fmt::format("%{:02X}", c);
   }
   return text;
+}
+
+/// In a URL: letters, digits, and what stands between them in most names.
+bool stays_in_url(unsigned char c) {
+  return c < 0x80 &&
+         (std::isalnum(c) || std::string_view("/-._~").find(static_cast<char>(c)) != std::string_view::npos);
 }
 
 std::string percent_decoded(std::string_view text, const std::string& source) {
@@ -111,7 +116,7 @@ void name_picture(nlohmann::ordered_json& row, const std::string& path) {
   // The library's own replacement, taken back from what it writes.
   const std::string shown = nlohmann::json(path).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   row["path"] = nlohmann::json::parse(shown);
-  row["path_bytes"] = percent_encoded(path);
+  row["path_bytes"] = percent_encoded(path, stays_in_url);
 }
 
 std::string picture_of(const nlohmann::json& row, const std::string& source) {
@@ -133,6 +138,16 @@ std::string csv_row(std::span<const std::string> fields) {
     row += '"';
   }
   return row + "\n";
+}
+
+std::string failure_row(std::time_t time, const std::string& path, std::string_view reason) {
+  const bool utf8 = is_utf8(path);
+  const std::string name =
+      percent_encoded(path, [&](unsigned char c) { return c >= 0x80 ? utf8 : c >= 0x20 && c != 0x7f && c != '%'; });
+  std::string line(reason);
+  std::ranges::replace_if(
+      line, [](char c) { return c == '\n' || c == '\t' || c == '\r'; }, ' ');
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}\t{}\t{}\n", fmt::gmtime(time), name, without_controls(line));
 }
 
 std::string coco_row(std::int64_t image_id, const std::string& caption) {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <ctime>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -28,6 +29,10 @@ std::string picture_of(const nlohmann::json& row, const std::string& source);
 
 /// Fields between commas, in quotes where they need them, and the end of the line.
 std::string csv_row(std::span<const std::string> fields);
+
+/// A line about a picture that failed: time, path and reason between tabs, in UTF-8. In the path control characters and
+/// `%` are percent-encoded, and where it is not UTF-8 all that is not ASCII; in the reason they are blanks and U+FFFD.
+std::string failure_row(std::time_t time, const std::string& path, std::string_view reason);
 
 std::string coco_row(std::int64_t image_id, const std::string& caption);
 

@@ -43,7 +43,7 @@ CaptionDataset read_dataset(const std::filesystem::path& path, const std::vector
     return tar_shards(path).empty() ? read_image_folder(path, splits, validation_share)
                                     : read_webdataset(path, splits, validation_share);
   }
-  if (path.extension() == ".tar") return read_webdataset(path, splits, validation_share);
+  if (is_tar_name(path)) return read_webdataset(path, splits, validation_share);
   const auto file = MappedFile::open(path);
   const std::string_view text(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
   const std::size_t first = text.find_first_not_of(" \t\r\n");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <initializer_list>
 
 #include "capdiff/base/error.h"
 #include "capdiff/base/files.h"
@@ -37,13 +38,26 @@ std::string split_of_path(const fs::path& path, double validation_share) {
   return split_by_hash((path.parent_path() / path.stem()).generic_string(), validation_share);
 }
 
+bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
+  return std::ranges::find(names, name) != names.end();
+}
+
 }  // namespace
 
 bool is_picture_name(const fs::path& path) {
+  return is_one_of(lower_extension(path), {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"});
+}
+
+bool is_foreign_picture_name(const fs::path& path) {
+  return is_one_of(lower_extension(path), {".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jp2", ".jxl", ".tif",
+                                           ".tiff", ".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"});
+}
+
+std::string lower_extension(const fs::path& path) {
   std::string extension = path.extension().string();
   std::ranges::transform(extension, extension.begin(),
                          [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return extension == ".jpg" || extension == ".jpeg" || extension == ".png" || extension == ".webp";
+  return extension;
 }
 
 std::vector<std::string> caption_lines(std::string_view text) {

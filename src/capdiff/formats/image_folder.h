@@ -9,8 +9,14 @@
 
 namespace capdiff {
 
-/// Whether a file is called as pictures are that can be read: .jpg, .jpeg, .png, .webp, in any case.
+/// Whether a file is called as pictures are that can be read: .jpg, .jpeg, .jpe, .jfif, .png, .webp, in any case.
 bool is_picture_name(const std::filesystem::path& path);
+
+/// Whether it is called as pictures are that cannot: .gif, .heic, .tif, those of cameras, and others.
+bool is_foreign_picture_name(const std::filesystem::path& path);
+
+/// ".jpg" of "a/b.JPG".
+std::string lower_extension(const std::filesystem::path& path);
 
 /// The lines of a text that say something, without white space around them: one caption a line.
 std::vector<std::string> caption_lines(std::string_view text);

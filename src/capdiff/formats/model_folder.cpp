@@ -1,8 +1,11 @@
 #include "capdiff/formats/model_folder.h"
 
+#include <map>
 #include <utility>
 
 #include "capdiff/base/error.h"
+#include "capdiff/base/files.h"
+#include "capdiff/base/hash.h"
 
 namespace capdiff {
 namespace {
@@ -68,6 +71,21 @@ HostTensor ModelFolder::weight(std::string_view name, const Shape& expected) con
   HostTensor tensor = weights_.tensor(name, expected);
   require_finite(tensor, name, weights_.name());
   return tensor;
+}
+
+std::uint64_t folder_fingerprint(const std::filesystem::path& folder) {
+  std::map<std::string, std::uint64_t> files;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+    std::error_code ignored;
+    const std::filesystem::path& path = entry->path();
+    if (entry->is_regular_file(ignored) && path.extension() != ".md" && !path.filename().string().starts_with("."))
+      files.emplace(path.filename().string(), xxh3_64(MappedFile::open(path)->bytes()));
+  }
+  if (error) fail(ErrorCode::io, "{}: {}", folder.string(), error.message());
+  std::string text;
+  for (const auto& [name, hash] : files) text += fmt::format("{} {:016x}\n", name, hash);
+  return xxh3_64(std::as_bytes(std::span(text)));
 }
 
 }  // namespace capdiff

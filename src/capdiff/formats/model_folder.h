@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -48,5 +49,9 @@ class ModelFolder {
   std::optional<JsonReader> scheduler_config_;
   std::optional<JsonReader> generation_config_;
 };
+
+/// XXH3-64 of the names and the contents of a folder's files, less those for people (.md) and hidden ones: what
+/// captions depend on. Throws `Error(io)` that names what cannot be read.
+std::uint64_t folder_fingerprint(const std::filesystem::path& folder);
 
 }  // namespace capdiff

@@ -1,5 +1,7 @@
 #include "capdiff/formats/sidecar.h"
 
+#include <algorithm>
+
 #include "capdiff/base/error.h"
 #include "capdiff/formats/image_folder.h"
 
@@ -25,9 +27,8 @@ std::optional<std::string> sidecar_text(const std::optional<std::string>& there,
   if (existing != Existing::append && existing != Existing::prepend) return std::nullopt;
   const std::vector<std::string> lines = caption_lines(*there), own = caption_lines(caption);
   if (lines.empty()) return caption + "\n";
-  const bool append = existing == Existing::append;
-  if (own.empty() || (append ? lines.back() == own.back() : lines.front() == own.front())) return std::nullopt;
-  if (!append) return caption + "\n" + *there;
+  if (!std::ranges::search(lines, own).empty() || own.empty()) return std::nullopt;
+  if (existing == Existing::prepend) return caption + "\n" + *there;
   return *there + (there->ends_with('\n') ? "" : "\n") + caption + "\n";
 }
 

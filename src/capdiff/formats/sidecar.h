@@ -17,7 +17,8 @@ Existing existing_of(std::string_view name);
 std::filesystem::path sidecar_of(const std::filesystem::path& picture, const std::string& extension);
 
 /// The text of a sidecar, one caption a line, after `caption` has come to what was `there`; nothing where it stays as
-/// it is. A caption is never appended or prepended to itself, so that a run that was broken off can be repeated.
+/// it is. A caption that is among the lines already is not added again, so that a run that was broken off can be
+/// repeated.
 std::optional<std::string> sidecar_text(const std::optional<std::string>& there, const std::string& caption,
                                         Existing existing);
 

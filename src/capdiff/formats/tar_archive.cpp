@@ -38,8 +38,8 @@ class TarReader {
   TarReader(std::span<const std::byte> archive, const std::string& source)
       : bytes_(reinterpret_cast<const char*>(archive.data()), archive.size()), source_(source) {}
 
-  std::vector<TarEntry> entries() {
-    std::vector<TarEntry> found;
+  /// Adds the files to `found` as it comes to them.
+  void read(std::vector<TarEntry>& found) {
     TarExtensions extensions;
     while (!at_end()) {
       const std::uint64_t header = position_;
@@ -58,14 +58,13 @@ class TarReader {
       if (type == 'S') fail(ErrorCode::unsupported, "{}: sparse files in tar files are not read", source_);
       if (type == '0' || type == '\0' || type == '7') {
         std::string name = extensions.name ? *extensions.name : header_name(header);
-        if (name.empty() || name.size() > kMaxTarName || !is_utf8(name) || name.find('\0') != std::string::npos)
+        if (name.empty() || name.size() > kMaxTarName || name.find('\0') != std::string::npos)
           broken(header, "a file has the name \"{}\"", printable(name));
         // Before POSIX a folder was a file whose name ends in a slash.
         if (name.back() != '/') found.push_back({std::move(name), header + kTarBlock, size});
       }
       extensions = {};
     }
-    return found;
   }
 
  private:
@@ -169,8 +168,16 @@ class TarReader {
 
 }  // namespace
 
-std::vector<TarEntry> read_tar_entries(std::span<const std::byte> archive, const std::string& source) {
-  return TarReader(archive, source).entries();
+std::vector<TarEntry> read_tar_entries(std::span<const std::byte> archive, const std::string& source,
+                                       std::string* damage) {
+  std::vector<TarEntry> found;
+  try {
+    TarReader(archive, source).read(found);
+  } catch (const Error& error) {
+    if (!damage) throw;
+    *damage = error.what();
+  }
+  return found;
 }
 
 }  // namespace capdiff

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "capdiff/base/error.h"
 #include "capdiff/base/files.h"
@@ -51,6 +52,8 @@ std::vector<ShardSample> samples_of(std::span<const std::byte> bytes, const std:
     if (extension.rfind('.') != 0) continue;  // key.seg.png belongs to the key and is something else
     const bool picture = is_picture_name("a" + extension), json = extension == ".json", text = extension == ".txt";
     if (!picture && !json && !text) continue;
+    if (!is_utf8(entry.name))
+      fail(ErrorCode::invalid_input, "{}: the name \"{}\" is not UTF-8", source, printable(entry.name));
     const auto [place, added] = places.emplace(key, samples.size());
     if (added) samples.push_back({key, {}, {}, {}});
     ShardSample& sample = samples[place->second];
@@ -101,11 +104,15 @@ void read_shard(const fs::path& path, double validation_share, CaptionDataset& d
 
 }  // namespace
 
+bool is_tar_name(const fs::path& path) {
+  return lower_extension(path) == ".tar";
+}
+
 std::vector<fs::path> tar_shards(const fs::path& folder) {
   std::vector<fs::path> shards;
   try {
     for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-      if (entry.is_regular_file() && entry.path().extension() == ".tar") shards.push_back(entry.path());
+      if (entry.is_regular_file() && is_tar_name(entry.path())) shards.push_back(entry.path());
   } catch (const fs::filesystem_error& error) {
     fail(ErrorCode::io, "{}: {}", folder.string(), error.code().message());
   }
@@ -113,15 +120,28 @@ std::vector<fs::path> tar_shards(const fs::path& folder) {
   return shards;
 }
 
-std::vector<TarEntry> shard_pictures(const fs::path& shard) {
+ShardPictures shard_pictures(const fs::path& shard) {
+  ShardPictures found;
   const auto file = MappedFile::open(shard);
-  std::vector<TarEntry> pictures = read_tar_entries(file->bytes(), shard.string());
-  std::ranges::for_each(pictures, drop_folder);
-  std::erase_if(pictures, [](const TarEntry& entry) {
-    const std::string extension = key_and_extension(entry.name).second;
-    return extension.rfind('.') != 0 || !is_picture_name("a" + extension);
-  });
-  return pictures;
+  std::vector<TarEntry> entries = read_tar_entries(file->bytes(), shard.string(), &found.damage);
+  std::unordered_set<std::string> keys;
+  for (TarEntry& entry : entries) {
+    drop_folder(entry);
+    const auto [key, extension] = key_and_extension(entry.name);
+    if (is_picture_name("a" + extension) && extension.rfind('.') == 0) keys.insert(key);
+  }
+  for (TarEntry& entry : entries) {
+    const auto [key, extension] = key_and_extension(entry.name);
+    if (is_foreign_picture_name(entry.name))
+      ++found.passed_over[lower_extension(entry.name)];
+    else if (!is_picture_name(entry.name))
+      continue;
+    else if (extension.rfind('.') != 0 && keys.contains(key))
+      ++found.passed_over[extension];
+    else
+      found.pictures.push_back(std::move(entry));
+  }
+  return found;
 }
 
 CaptionDataset read_webdataset(const fs::path& path, const std::vector<std::string>& splits, double validation_share) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -22,8 +23,20 @@ CaptionDataset read_webdataset(const std::filesystem::path& path, const std::vec
 /// The .tar files in a folder, by name.
 std::vector<std::filesystem::path> tar_shards(const std::filesystem::path& folder);
 
-/// The pictures in such a file, with captions or without, in its order. Names are less a "./" in front. Throws as
-/// `read_tar_entries`, and what `MappedFile::open` throws.
-std::vector<TarEntry> shard_pictures(const std::filesystem::path& shard);
+/// Whether a file is called as tar files are, in any case.
+bool is_tar_name(const std::filesystem::path& path);
+
+/// What a tar file has for somebody who wants its pictures.
+struct ShardPictures {
+  /// With captions or without, in the file's order. Names are less a "./" in front, and may be any bytes.
+  std::vector<TarEntry> pictures;
+  /// How many are of kinds that cannot be read (".heic"), or belong to the picture of their key: of `key.jpg` and
+  /// `key.mask.png` the latter (".mask.png").
+  std::map<std::string, std::size_t> passed_over;
+  std::string damage;  ///< why the file ends early; may be empty
+};
+
+/// Throws what `MappedFile::open` throws.
+ShardPictures shard_pictures(const std::filesystem::path& shard);
 
 }  // namespace capdiff

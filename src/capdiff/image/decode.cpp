@@ -107,8 +107,10 @@ Image decode(std::span<const std::byte> bytes, std::string_view name, const Deco
   codecs::Decoded decoded = decode_stored(bytes, name, options);
   if (!decoded.complete && says_nothing(decoded.image))
     fail(ErrorCode::invalid_input, "{}: less than a twentieth of the picture is left", name);
-  if (!options.apply_exif_orientation) return std::move(decoded.image);
-  return turn_upright(std::move(decoded.image), decoded.orientation);
+  Image image = options.apply_exif_orientation ? turn_upright(std::move(decoded.image), decoded.orientation)
+                                               : std::move(decoded.image);
+  image.truncated = !decoded.complete;
+  return image;
 }
 
 Image read_image(const std::filesystem::path& path, const DecodeOptions& options) {

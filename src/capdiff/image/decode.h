@@ -16,7 +16,8 @@ struct DecodeOptions {
   /// Largest width * height, read from the header before memory is taken. Large JPEG and PNG files that are reduced
   /// while they are read may have four times as many, for only a quarter is ever held.
   std::uint64_t max_pixels = 178'956'970;
-  /// Takes what there is of a file that ends early or is damaged; the rest of the picture is grey. Off, that is an
+  /// Takes what there is of a file that ends early or is damaged; the rest of the picture is grey, and it is
+  /// marked as `truncated`. Off, that is an
   /// error, and so it is where less than a twentieth of the pixels is left.
   bool allow_truncated = false;
 };

@@ -19,6 +19,7 @@ struct Box {
 struct Image {
   int width = 0, height = 0;
   std::vector<std::uint8_t> rgb;
+  bool truncated = false;  ///< whether the file ended early or was damaged, and only a part of this is the picture
 
   /// No picture: 0 by 0.
   Image() = default;
