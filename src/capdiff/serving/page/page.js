@@ -1,6 +1,7 @@
 // The page of `capdiff serve`: a photo goes to /v1/captions, and its caption is drawn as it takes shape.
 
 import { $, announce, captionWord, certainty, makeBars, markBar, showBar, showStep } from './drawing.js';
+import { listenForPhotos } from './photos.js';
 import { hasToken, request, serverEvents, setToken } from './server.js';
 import { bareWord, percent, takesBack, wordsOfCaption } from './words.js';
 
@@ -354,10 +355,6 @@ function choosePhoto(file) {
   run();
 }
 
-function photoAmong(files) {
-  return [...files].find((file) => file.type.startsWith('image/')) ?? files[0];
-}
-
 function refill() {
   const template = $('sentence').value.trim().replace(/_+/g, '[MASK]');
   if (!/\[(MASK|UNK)/.test(template))
@@ -460,42 +457,10 @@ function onSubmit(form, action) {
   });
 }
 
-function listenForPhotos() {
-  $('file').addEventListener('change', () => {
-    const [file] = $('file').files;
-    // So that choosing the same file once more is a change as well.
-    if (file) choosePhoto(file);
-    $('file').value = '';
-  });
-  $('drop').addEventListener('click', () => $('file').click());
+function listen() {
+  listenForPhotos(choosePhoto, showError);
   // The browser cannot show it; whether it can be captioned the server says.
   $('preview').addEventListener('error', () => showPreview(false));
-  document.addEventListener('paste', (event) => {
-    if (event.clipboardData.files.length === 0) return;
-    event.preventDefault();
-    choosePhoto(photoAmong(event.clipboardData.files));
-  });
-  // Anywhere on the page, as a browser leaves the page for a file dropped beside the mark.
-  document.addEventListener('dragover', (event) => {
-    if (event.target === $('sentence')) return;
-    event.preventDefault();
-    $('drop').classList.add('over');
-  });
-  document.addEventListener('dragleave', (event) => {
-    if (!event.relatedTarget) $('drop').classList.remove('over');
-  });
-  document.addEventListener('drop', (event) => {
-    const { files } = event.dataTransfer;
-    $('drop').classList.remove('over');
-    if (files.length === 0 && event.target === $('sentence')) return;
-    event.preventDefault();
-    if (files.length > 0) choosePhoto(photoAmong(files));
-    else showError(new Error('That was not a file. Save the picture, then drop it here.'));
-  });
-}
-
-function listen() {
-  listenForPhotos();
   $('run').addEventListener('click', () => run());
   $('cancel').addEventListener('click', cancel);
   $('copy').addEventListener('click', copyCaption);
