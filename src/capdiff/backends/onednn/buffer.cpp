@@ -1,5 +1,6 @@
 #include "capdiff/backends/onednn/buffer.h"
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 
@@ -59,12 +60,26 @@ void BufferPool::release(AlignedMemory memory, std::size_t bytes) {
   }
 }
 
+void copy_elements(const Buffer& buffer, std::size_t begin, std::size_t count, std::byte* to) {
+  if (buffer.rows == 0) {
+    if (count > 0) std::memcpy(to, buffer.bytes + begin, count);
+    return;
+  }
+  while (count > 0) {
+    const std::size_t row = begin / buffer.row_bytes, column = begin % buffer.row_bytes;
+    const std::size_t bytes = std::min(count, buffer.row_bytes - column);
+    std::memcpy(to, buffer.bytes + row * buffer.stride_bytes + column, bytes);
+    begin += bytes;
+    count -= bytes;
+    to += bytes;
+  }
+}
+
 const std::byte* contiguous(const Buffer& buffer) {
   if (buffer.rows == 0) return buffer.bytes;
   const auto& copy = buffer.copy.get_or_make([&] {
     std::shared_ptr<std::byte> memory = buffer.pool->allocate(buffer.rows * buffer.row_bytes);
-    for (std::size_t row = 0; row < buffer.rows; ++row)
-      std::memcpy(memory.get() + row * buffer.row_bytes, buffer.bytes + row * buffer.stride_bytes, buffer.row_bytes);
+    copy_elements(buffer, 0, buffer.rows * buffer.row_bytes, memory.get());
     return memory;
   });
   return static_cast<const std::byte*>(copy.get());

@@ -58,6 +58,9 @@ struct Buffer final : Value::Storage {
   Derived lasting_keys;              ///< laid out for attention
 };
 
+/// Copies `count` bytes of the elements, `begin` bytes from the first.
+void copy_elements(const Buffer& buffer, std::size_t begin, std::size_t count, std::byte* to);
+
 /// The elements behind each other, copied if they are not.
 const std::byte* contiguous(const Buffer& buffer);
 

@@ -106,10 +106,11 @@ Value OneDnnBackend::concat(std::span<const Value> values, int axis) {
     auto result = output<T>(shape);
     T* column = result.data;
     for (const Value& value : values) {
-      const T* const from = data_of<T>(value);
       const std::int64_t length = value.shape()[at] * inner;
+      const std::size_t bytes = static_cast<std::size_t>(length) * sizeof(T);
       for (std::int64_t row = 0; row < outer; ++row)
-        std::copy_n(from + row * length, length, column + row * total * inner);
+        copy_elements(buffer_of(value), static_cast<std::size_t>(row) * bytes, bytes,
+                      reinterpret_cast<std::byte*>(column + row * total * inner));
       column += length;
     }
     return result.value;
