@@ -1,5 +1,5 @@
-# cmake -D BUILD=… -D SOURCE=… -D WORK=… -P package_test.cmake: installs the build into a folder of its own, builds the
-# example with what is there, and captions a picture.
+# cmake -D BUILD=… -D SOURCE=… -D WORK=… -D GENERATOR=… -P package_test.cmake: installs the build into a folder of its
+# own, builds the example with what is there, and captions a picture.
 function(run)
   execute_process(COMMAND ${ARGV} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
   if(NOT result EQUAL 0)
@@ -10,7 +10,7 @@ endfunction()
 
 file(REMOVE_RECURSE ${WORK})
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/prefix --component Unspecified)
-run(${CMAKE_COMMAND} -S ${SOURCE}/examples/find_package -B ${WORK}/example -DCMAKE_PREFIX_PATH=${WORK}/prefix)
+run(${CMAKE_COMMAND} -G "${GENERATOR}" -S ${SOURCE}/examples/find_package -B ${WORK}/example -DCMAKE_PREFIX_PATH=${WORK}/prefix)
 run(${CMAKE_COMMAND} --build ${WORK}/example)
 unset(ENV{CAPDIFF_MODEL})
 run(${WORK}/example/describe ${SOURCE}/tests/e2e/scene.png)
