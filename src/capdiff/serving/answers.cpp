@@ -1,9 +1,7 @@
 #include "capdiff/serving/answers.h"
 
 #include <algorithm>
-#include <iterator>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "capdiff/text/unicode.h"
 
@@ -54,10 +52,7 @@ std::vector<std::string> choices_of(const Caption& caption) {
 }
 
 std::size_t count_tokens(const Candidate& candidate) {
-  if (candidate.pieces.empty()) {
-    std::istringstream words(candidate.text);
-    return static_cast<std::size_t>(std::distance(std::istream_iterator<std::string>(words), {}));
-  }
+  if (candidate.pieces.empty()) return split_white_space(candidate.text).size();
   return static_cast<std::size_t>(
       std::ranges::count_if(candidate.pieces, [](const TracedPiece& piece) { return !is_special(piece.text); }));
 }
